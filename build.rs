@@ -1,0 +1,8 @@
+//! Compiles the admin interface's .proto without an installed protoc.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    println!("cargo::rerun-if-changed=proto/scalar_admin.proto");
+    let descriptors = protox::compile(["scalar_admin.proto"], ["proto"])?;
+    tonic_prost_build::configure().compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! One environment: layers, types, validation.
+
+mod model;
+
+pub use model::{Cluster, Config, Daemon, Group, Schedule, Source, Tls, WindowSettings};

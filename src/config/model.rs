@@ -1,0 +1,98 @@
+//! A config that got past validation: types that cannot be wrong.
+
+use crate::domain::Product;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One environment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    pub daemon: Daemon,
+    pub groups: BTreeMap<String, Group>,
+}
+
+/// What belongs to the process, not to a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Daemon {
+    /// The SQLite file behind `sqlite://…`.
+    pub catalog: PathBuf,
+    /// Where `/metrics`, `/healthz` and `/readyz` are served; none: nowhere.
+    pub http: Option<SocketAddr>,
+    /// The control socket; by default beside the catalog, with `.sock` in place of its extension.
+    pub socket: PathBuf,
+    /// How often every member is asked between windows whether it is paused.
+    pub sweep_interval: Duration,
+}
+
+/// A consistency group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    pub name: String,
+    /// None: only windows that a person starts.
+    pub schedule: Option<Schedule>,
+    pub window: WindowSettings,
+    /// Never empty.
+    pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// When a group's slots are, and what happens around them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Five fields, or six with seconds in front; checked.
+    pub cron: String,
+    pub time_zone: chrono_tz::Tz,
+    /// Preflight starts this long before the slot.
+    pub lead: Duration,
+    /// A refused window is tried again until this long after its slot.
+    pub starting_deadline: Duration,
+    /// How often a slot's window may be discarded before it is given up.
+    pub attempts: u32,
+    /// How long after a discarded window the next attempt starts.
+    pub retry_delay: Duration,
+}
+
+/// How long things may take in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowSettings {
+    /// From the last acknowledgement to the first unpause request.
+    pub hold: Duration,
+    /// How long a member may wait for its open transactions.
+    pub drain: Duration,
+    /// The first unpause request leaves no later than this after the first pause request.
+    pub max_pause: Duration,
+}
+
+/// One deployment whose members serve the admin interface.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    pub name: String,
+    pub product: Product,
+    /// Lower stages are paused first; 0 by default.
+    pub stage: u32,
+    pub source: Source,
+    /// None: plaintext.
+    pub tls: Option<Tls>,
+}
+
+/// Where a cluster's members come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `host:port` each.
+    Addresses(Vec<String>),
+    /// A DNS SRV name.
+    Srv(String),
+}
+
+/// TLS to a cluster's members.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tls {
+    /// PEM; none: the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// The name the certificate must carry, in place of the address's host.
+    pub server_name: Option<String>,
+    /// PEM client certificate chain; goes with `key_file`.
+    pub cert_file: Option<PathBuf>,
+    pub key_file: Option<PathBuf>,
+}

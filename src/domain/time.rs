@@ -1,0 +1,11 @@
+use jiff::Timestamp;
+use std::time::Duration;
+
+/// One reading of both clocks, handed to the core by the shell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    /// The monotonic clock, since some start that never changes in a process.
+    pub mono: Duration,
+    /// The wall clock.
+    pub wall: Timestamp,
+}

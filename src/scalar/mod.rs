@@ -1,0 +1,7 @@
+//! The Scalar admin interface: the client and the ways to find members.
+
+/// What tonic makes of `proto/scalar_admin.proto`.
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod rpc {
+    tonic::include_proto!("rpc");
+}
