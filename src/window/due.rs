@@ -1,0 +1,117 @@
+//! The effects: what is to be done now, and when to look again, from the state alone.
+
+use super::event::{APPEND_DEADLINE, ASK_DEADLINE, MARGIN};
+use super::input::{Call, Effect};
+use super::journal::Phase;
+use super::machine::{HOLD_POLL, Window};
+use super::member::{Attempt, expiry};
+use crate::domain::Now;
+use std::time::Duration;
+
+impl Window {
+    /// Everything that is to be begun now, requests first: nothing waits for the journal but a pause for its intent.
+    pub(super) fn due(&self, now: Now) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let mut request = self.serial;
+        let mut send = |member: usize, call: Call| {
+            request += 1;
+            let deadline = if matches!(call, Call::Pause { .. }) { self.plan.drain + MARGIN } else { ASK_DEADLINE };
+            let fresh = self.live[member].fresh;
+            effects.push(Effect::Send { request, member, call, deadline, fresh });
+        };
+        let stage = self.stage();
+        for member in 0..self.live.len() {
+            if let Some(call) = self.call_due(now, member, stage) {
+                send(member, call);
+            }
+        }
+        if let Some(event) = self.queue.front()
+            && self.writing.in_flight.is_none()
+            && now.mono >= self.writing.retry_at
+        {
+            effects.push(Effect::Append { number: self.durable.next, event: event.clone() });
+        }
+        if self.census_due() && !self.census_asked {
+            effects.push(Effect::TakeCensus);
+        }
+        effects
+    }
+
+    fn call_due(&self, now: Now, member: usize, stage: Option<u32>) -> Option<Call> {
+        let live = &self.live[member];
+        if self.opening.is_some() {
+            return live.release_due(now.mono);
+        }
+        if live.flight.is_some() || !self.void.is_empty() {
+            return None;
+        }
+        let look = match self.ahead.phase {
+            Phase::New => !live.looked_since(self.census_from(now)),
+            Phase::Intended | Phase::Paused => match self.last_ack {
+                None => return self.pause_due(member, stage).then_some(Call::Pause { drain: self.plan.drain }),
+                Some(ack) => now.mono >= self.next_look(member, ack.mono),
+            },
+            _ => false,
+        };
+        look.then_some(Call::CheckPaused)
+    }
+
+    /// A pause waits for its durable intent and for the stages before its own.
+    fn pause_due(&self, member: usize, stage: Option<u32>) -> bool {
+        self.durable.phase == Phase::Intended
+            && self.live[member].attempt == Attempt::Never
+            && stage == Some(self.members[member].stage)
+    }
+
+    /// The lowest stage with a member that is not closed yet.
+    fn stage(&self) -> Option<u32> {
+        let open =
+            self.members.iter().zip(&self.live).filter(|(_, live)| !matches!(live.attempt, Attempt::Acked { .. }));
+        open.map(|(member, _)| member.stage).min()
+    }
+
+    /// When a closed member is to be looked at next: right after the last acknowledgement, at each poll, at the end.
+    fn next_look(&self, member: usize, last_ack: Duration) -> Duration {
+        let Some(look) = self.live[member].look.filter(|look| look.asked >= last_ack) else { return last_ack };
+        let poll = look.asked + HOLD_POLL;
+        match self.hold_until() {
+            Some(until) if look.asked < until => poll.min(until),
+            _ => poll,
+        }
+    }
+
+    /// When `step` wants to be called again with a tick at the latest; none: only an answer can move it.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Duration> {
+        let mut soonest: Option<Duration> = None;
+        let mut note = |at: Option<Duration>| soonest = soonest.into_iter().chain(at).min();
+        if !self.queue.is_empty() {
+            match self.writing.in_flight {
+                None => note(Some(self.writing.retry_at)),
+                Some(_) if self.void.is_empty() => note(self.writing.since.map(|since| since + APPEND_DEADLINE)),
+                Some(_) => {}
+            }
+        }
+        for (member, live) in self.live.iter().enumerate() {
+            if let Attempt::Flying { sent, .. } = live.attempt {
+                note(Some(expiry(sent, self.plan.drain + MARGIN)));
+            }
+            note(if self.opening.is_some() { live.release_deadline() } else { self.watch_deadline(member) });
+        }
+        if self.opening.is_none() {
+            note(self.first_sent.map(|first| first.mono + self.plan.max_pause - Duration::from_millis(100)));
+        }
+        soonest
+    }
+
+    fn watch_deadline(&self, member: usize) -> Option<Duration> {
+        match (self.live[member].flight, self.last_ack) {
+            (Some(flight), _) => Some(expiry(flight.sent, ASK_DEADLINE)),
+            (None, Some(ack)) => Some(self.next_look(member, ack.mono)),
+            (None, None) if self.ahead.phase == Phase::New && !self.live[member].looked_since(self.pause_at) => {
+                Some(self.pause_at)
+            }
+            (None, None) => None,
+        }
+    }
+}

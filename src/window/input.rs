@@ -1,0 +1,44 @@
+//! Everything that can wake a window, and everything a window can ask for.
+
+use super::event::Event;
+use crate::domain::{Member, Reason};
+use crate::scalar::Answer;
+use std::time::Duration;
+
+/// One input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Input {
+    /// Time passed.
+    Tick,
+    /// A request was answered, or its deadline passed.
+    Reply { member: usize, request: u64, answer: Answer },
+    /// The event with this number is durable.
+    Appended { number: u32 },
+    /// The append of this event failed; it may be durable all the same.
+    AppendFailed { number: u32, error: String },
+    /// The members as they are found after the window.
+    Census(Result<Vec<Member>, Reason>),
+    /// A person, or the daemon's end, wants everything opened now.
+    Open(Reason),
+    /// A person gives a member up.
+    Abandon { member: usize, by: String },
+}
+
+/// A call of the admin interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    Pause { drain: Duration },
+    Unpause,
+    CheckPaused,
+}
+
+/// One effect for the shell to carry out. Each is answered by one input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Send a request; answered by `Reply`. `fresh` wants a new connection, since the last one may be dead.
+    Send { request: u64, member: usize, call: Call, deadline: Duration, fresh: bool },
+    /// Make an event durable; answered by `Appended` or `AppendFailed`.
+    Append { number: u32, event: Event },
+    /// Find the members again; answered by `Census`.
+    TakeCensus,
+}

@@ -1,0 +1,468 @@
+//! The state of a running window, and how inputs change it.
+
+use super::event::{APPEND_DEADLINE, ASK_DEADLINE, Event, MARGIN, Plan};
+use super::input::{Call, Effect, Input};
+use super::journal::{Illegal, Journal, Phase};
+use super::member::{Attempt, Flight, Live, Look, expiry};
+use crate::domain::{Code, Evidence, Interval, Member, Now, Reason, StoreClock};
+use crate::scalar::{Answer, Failure, FailureKind};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// How often a closed member is looked at during the hold.
+pub(super) const HOLD_POLL: Duration = Duration::from_secs(1);
+/// A member that nobody looked at for this long during the hold was not watched.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+/// How long after its last look at the members an intent may still be followed by pauses.
+const INTENT_LIMIT: Duration = Duration::from_secs(5);
+/// The watchdog of `max_pause` acts this much earlier, so that the first unpause request is not late.
+const WATCHDOG_LEAD: Duration = Duration::from_millis(100);
+/// How far the wall clock may run from the monotonic one during a window before it counts as a step.
+const CLOCK_STEP: Duration = Duration::from_millis(100);
+/// How many reasons are kept.
+const MOST_REASONS: usize = 20;
+const LONGEST_APPEND_RETRY: Duration = Duration::from_secs(5);
+
+/// The write of the oldest event that is not durable yet.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Writing {
+    pub in_flight: Option<Duration>,
+    /// When its first try began.
+    pub since: Option<Duration>,
+    pub failures: u32,
+    pub retry_at: Duration,
+}
+
+/// One window, from preflight to verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Window {
+    pub(super) plan: Plan,
+    pub(super) evidence: Evidence,
+    pub(super) members: Vec<Member>,
+    pub(super) clocks: Vec<StoreClock>,
+    /// The fold of what is durable.
+    pub(super) durable: Journal,
+    /// The fold of what is durable and of what is queued.
+    pub(super) ahead: Journal,
+    pub(super) queue: VecDeque<Event>,
+    pub(super) writing: Writing,
+    pub(super) live: Vec<Live>,
+    pub(super) void: Vec<Reason>,
+    pub(super) begun: Duration,
+    pub(super) pause_at: Duration,
+    pub(super) first_sent: Option<Now>,
+    pub(super) last_ack: Option<Now>,
+    /// A person ends the hold of a pause by hand then.
+    pub(super) finish: Option<Duration>,
+    pub(super) held: Option<Interval>,
+    pub(super) opening: Option<Now>,
+    /// Least and most of wall clock minus monotonic clock while members were closed, in nanoseconds.
+    pub(super) drift: Option<(i128, i128)>,
+    pub(super) census: Option<Result<Vec<Member>, Reason>>,
+    pub(super) census_asked: bool,
+    pub(super) serial: u64,
+    pub(super) cursor: Cursor,
+}
+
+/// Counts that spare a look at every member at every input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Cursor {
+    pub acked: usize,
+    pub ended: usize,
+}
+
+impl Window {
+    /// A new window over these members; `clocks` are its stores' clocks.
+    #[must_use]
+    pub fn begin(plan: Plan, evidence: Evidence, members: Vec<Member>, clocks: Vec<StoreClock>, now: Now) -> Self {
+        let wait =
+            plan.slot.and_then(|slot| Duration::try_from(slot.duration_since(now.wall)).ok()).unwrap_or_default();
+        let live = vec![Live::default(); members.len()];
+        Self {
+            plan,
+            evidence,
+            members,
+            clocks,
+            durable: Journal::default(),
+            ahead: Journal::default(),
+            queue: VecDeque::new(),
+            writing: Writing::default(),
+            live,
+            void: Vec::new(),
+            begun: now.mono,
+            pause_at: now.mono + wait,
+            first_sent: None,
+            last_ack: None,
+            finish: None,
+            held: None,
+            opening: None,
+            drift: None,
+            census: None,
+            census_asked: false,
+            serial: 0,
+            cursor: Cursor::default(),
+        }
+    }
+
+    /// A window that ended before its members were known.
+    #[must_use]
+    pub fn refuse(plan: Plan, reasons: Vec<Reason>, now: Now) -> Self {
+        let mut window = Self::begin(plan, Evidence::Address, Vec::new(), Vec::new(), now);
+        window.void = reasons;
+        window
+    }
+
+    /// A window that a dead process left: from here on only opening and `discarded` follow.
+    /// None: it is closed, or was never begun.
+    ///
+    /// # Errors
+    /// The journal holds an event that cannot follow the ones before it.
+    pub fn recover(events: &[Event], now: Now) -> Result<Option<Self>, Illegal> {
+        let durable = Journal::fold(events)?;
+        let Some(plan) = durable.plan.clone().filter(|_| durable.phase != Phase::Closed) else { return Ok(None) };
+        let mut window = Self::begin(plan, durable.evidence, durable.members.clone(), Vec::new(), now);
+        window.void.push(Reason::new(Code::Interrupted, "the daemon died in the window; recovery opened every member"));
+        window.opening = Some(now);
+        window.live = vec![Live::recovered(now.mono, window.plan.drain); window.members.len()];
+        for member in &durable.abandoned {
+            window.live[*member].end = Some(super::End::Abandoned);
+        }
+        if durable.phase == Phase::Opened {
+            for (live, end) in window.live.iter_mut().zip(&durable.ends) {
+                live.end = Some(*end);
+            }
+        }
+        window.ahead = durable.clone();
+        window.durable = durable;
+        if window.ahead.open_intent() {
+            window.enqueue(Event::Interrupted { at: now.wall });
+        }
+        window.count_ends();
+        Ok(Some(window))
+    }
+
+    /// Takes one input in, and answers with what is to be done now.
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Effect> {
+        self.absorb(now, input);
+        self.advance(now)
+    }
+
+    /// Takes one input in. Inputs that arrive together may be absorbed together, with one `advance` after them.
+    pub fn absorb(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Tick => {}
+            Input::Reply { member, request, answer } => self.answered(now, member, request, &answer),
+            Input::Appended { number } => self.appended(number),
+            Input::AppendFailed { number, error } => self.append_failed(now, number, &error),
+            Input::Census(found) => self.census = Some(found),
+            Input::Open(reason) => self.open_asked(now, reason),
+            Input::Abandon { member, by } => self.abandoned(now, member, by),
+        }
+    }
+
+    /// Decides what follows from the state now, and answers with what is due.
+    pub fn advance(&mut self, now: Now) -> Vec<Effect> {
+        self.watch(now);
+        while let Some(event) = self.decide(now) {
+            self.enqueue(event);
+        }
+        let effects = self.due(now);
+        for effect in &effects {
+            self.started(now, effect);
+        }
+        effects
+    }
+
+    /// The window's plan.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its members, in the intent's order.
+    #[must_use]
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// What is known of each member now, in the intent's order.
+    #[must_use]
+    pub fn live(&self) -> &[Live] {
+        &self.live
+    }
+
+    /// The fold of what is durable.
+    #[must_use]
+    pub const fn durable(&self) -> &Journal {
+        &self.durable
+    }
+
+    /// How it ended: a proven instant only when that is durable, anything else as soon as it is decided.
+    #[must_use]
+    pub fn outcome(&self) -> Option<&super::Outcome> {
+        match &self.ahead.outcome {
+            Some(outcome) if outcome.verdict == crate::domain::Verdict::Consistent => self.durable.outcome.as_ref(),
+            outcome => outcome.as_ref(),
+        }
+    }
+
+    /// Nothing is left to do.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.durable.phase == Phase::Closed
+    }
+
+    fn enqueue(&mut self, event: Event) {
+        if self.ahead.apply(&event).is_ok() {
+            self.queue.push_back(event);
+        } else {
+            debug_assert!(false, "decided {} in phase {:?}", event.name(), self.ahead.phase);
+        }
+    }
+
+    /// Voids the window: a proven instant is out of reach. What may be closed opens at once.
+    pub(super) fn void(&mut self, now: Now, reason: Reason) {
+        if self.ahead.outcome.is_some() {
+            return;
+        }
+        if self.void.len() < MOST_REASONS && !self.void.contains(&reason) {
+            self.void.push(reason);
+        }
+        if self.ahead.phase != Phase::New {
+            self.open_all(now);
+        }
+    }
+
+    pub(super) fn open_all(&mut self, now: Now) {
+        if self.opening.is_none() {
+            self.opening = Some(now);
+            for live in &mut self.live {
+                live.open(now.mono);
+            }
+            self.count_ends();
+        }
+    }
+
+    fn count_ends(&mut self) {
+        self.cursor.ended = self.live.iter().filter(|live| live.end.is_some()).count();
+    }
+
+    fn named(&self, member: usize, mut reason: Reason) -> Reason {
+        reason.sentence = format!("{}: {}", self.members[member], reason.sentence);
+        reason
+    }
+
+    fn answered(&mut self, now: Now, member: usize, request: u64, answer: &Answer) {
+        let Some(live) = self.live.get_mut(member) else { return };
+        if let Attempt::Flying { request: flying, sent } = live.attempt
+            && flying == request
+        {
+            self.pause_answered(now, member, sent, answer);
+        } else if let Some(flight) = live.flight.filter(|flight| flight.request == request) {
+            live.flight = None;
+            if self.opening.is_some() {
+                let was_done = live.end.is_some();
+                live.release_answered(now.mono, flight, answer);
+                self.cursor.ended += usize::from(live.end.is_some() && !was_done);
+            } else {
+                self.looked(now, member, flight, answer);
+            }
+        }
+    }
+
+    fn pause_answered(&mut self, now: Now, member: usize, sent: Duration, answer: &Answer) {
+        let live = &mut self.live[member];
+        let reason = live.pause_answered(now.mono, sent, self.plan.drain, answer);
+        if matches!(live.attempt, Attempt::Acked { .. }) {
+            self.cursor.acked += 1;
+        }
+        if self.opening.is_some() {
+            live.settle();
+            self.count_ends();
+        } else if self.cursor.acked == self.members.len() {
+            self.last_ack = Some(now);
+        }
+        if let Some(reason) = reason {
+            self.void(now, self.named(member, reason));
+        }
+    }
+
+    /// A look before the opening: in preflight it must be open, in the hold it must be closed.
+    fn looked(&mut self, now: Now, member: usize, flight: Flight, answer: &Answer) {
+        let before = self.ahead.phase == Phase::New;
+        let reason = match answer {
+            Answer::Looked { paused } => {
+                self.live[member].look = Some(Look { asked: flight.sent, paused: *paused });
+                match (before, paused) {
+                    (true, true) => Reason::new(Code::AlreadyPaused, "someone else paused it; it is left as it is"),
+                    (false, false) if matches!(self.live[member].attempt, Attempt::Acked { .. }) => {
+                        Reason::new(Code::Reopened, "it is open again: it restarted, or someone unpaused it")
+                    }
+                    _ => return,
+                }
+            }
+            Answer::Ok => Reason::new(Code::Unanswered, "it answered a question with something else"),
+            Answer::Failed(failure) => {
+                self.live[member].fresh = true;
+                let code = if before { Code::Unreachable } else { Code::Unanswered };
+                Reason::new(code, failure.detail.clone())
+            }
+        };
+        self.void(now, self.named(member, reason));
+    }
+
+    fn appended(&mut self, number: u32) {
+        if number != self.durable.next || self.writing.in_flight.is_none() {
+            return;
+        }
+        if let Some(event) = self.queue.pop_front() {
+            let applied = self.durable.apply(&event);
+            debug_assert!(applied.is_ok(), "the queue follows the journal");
+            self.writing = Writing::default();
+        }
+    }
+
+    fn append_failed(&mut self, now: Now, number: u32, error: &str) {
+        if number != self.durable.next || self.writing.in_flight.is_none() {
+            return;
+        }
+        self.writing.in_flight = None;
+        let delay = Duration::from_millis(100).saturating_mul(1 << self.writing.failures.min(6));
+        self.writing.retry_at = now.mono + delay.min(LONGEST_APPEND_RETRY);
+        self.writing.failures = self.writing.failures.saturating_add(1);
+        self.void(now, Reason::new(Code::Catalog, format!("the catalog did not take an event: {error}")));
+    }
+
+    fn open_asked(&mut self, now: Now, reason: Reason) {
+        let by_hand = self.plan.trigger == crate::domain::Trigger::Hand && reason.code == Code::Opened;
+        if by_hand && self.ahead.phase == Phase::Paused && self.opening.is_none() {
+            self.finish.get_or_insert(now.mono);
+        } else if self.opening.is_none() {
+            self.void(now, reason);
+        }
+    }
+
+    fn abandoned(&mut self, now: Now, member: usize, by: String) {
+        if member >= self.live.len() || self.live[member].end.is_some() || !self.ahead.open_intent() {
+            return;
+        }
+        let reason = Reason::new(Code::Abandoned, format!("given up by {by}"));
+        self.void(now, self.named(member, reason));
+        self.enqueue(Event::Abandoned { member, by });
+        self.live[member].end = Some(super::End::Abandoned);
+        self.count_ends();
+    }
+
+    /// Everything that time alone brings about.
+    fn watch(&mut self, now: Now) {
+        self.expire(now);
+        if self.writing.since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE) {
+            self.void(now, Reason::new(Code::Catalog, "the catalog takes too long to write an event"));
+        }
+        if self.opening.is_some() {
+            return;
+        }
+        if let Some(first) = self.first_sent {
+            self.watch_clock(now);
+            if now.mono + WATCHDOG_LEAD >= first.mono + self.plan.max_pause {
+                let limit = self.plan.max_pause.as_secs_f64();
+                self.void(now, Reason::new(Code::MaxPause, format!("the limit of {limit} s was reached")));
+            }
+        } else if self.ahead.phase == Phase::Intended {
+            let looked = self.live.iter().filter_map(|live| live.look).map(|look| look.asked).min();
+            if looked.is_some_and(|asked| now.mono > asked + INTENT_LIMIT) {
+                self.void(now, Reason::new(Code::Unwatched, "too long between the last look and the pause"));
+            }
+        }
+        if let Some(ack) = self.last_ack {
+            self.watch_looks(now, ack.mono);
+            self.end_hold(now, ack);
+        }
+    }
+
+    fn watch_looks(&mut self, now: Now, last_ack: Duration) {
+        let unwatched = self.live.iter().position(|live| {
+            let looked = live.look.map_or(last_ack, |look| look.asked.max(last_ack));
+            now.mono > looked + LOOK_LIMIT
+        });
+        if let Some(member) = unwatched {
+            let reason = Reason::new(Code::Unwatched, "it was not looked at for too long; was the daemon stopped?");
+            self.void(now, self.named(member, reason));
+        }
+    }
+
+    fn watch_clock(&mut self, now: Now) {
+        let mono = i128::try_from(now.mono.as_nanos()).unwrap_or(i128::MAX);
+        let offset = now.wall.as_nanosecond() - mono;
+        let (low, high) = self.drift.unwrap_or((offset, offset));
+        self.drift = Some((low.min(offset), high.max(offset)));
+        if self.drifted() > CLOCK_STEP {
+            let moved = self.drifted().as_secs_f64();
+            self.void(now, Reason::new(Code::ClockStep, format!("the wall clock stepped by {moved:.3} s")));
+        }
+    }
+
+    /// How far the wall clock ran from the monotonic one while members were closed.
+    pub(super) fn drifted(&self) -> Duration {
+        let nanos = self.drift.map_or(0, |(low, high)| high - low);
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// When the hold is over, if all are closed.
+    pub(super) fn hold_until(&self) -> Option<Duration> {
+        let planned = self.last_ack?.mono + self.plan.hold;
+        Some(self.finish.map_or(planned, |finish| finish.min(planned)))
+    }
+
+    /// The hold ends well when every member was found closed by a look that was asked at its end.
+    fn end_hold(&mut self, now: Now, ack: Now) {
+        let Some(until) = self.hold_until().filter(|until| now.mono >= *until) else { return };
+        if self.opening.is_none()
+            && self.ahead.phase == Phase::Paused
+            && self.live.iter().all(|live| live.closed_since(until))
+        {
+            self.held = Some(Interval { start: ack.wall, end: now.wall });
+            self.open_all(now);
+        }
+    }
+
+    /// Requests that the shell never answered count as failed.
+    fn expire(&mut self, now: Now) {
+        let lost = Answer::Failed(Failure { kind: FailureKind::Unknown, detail: "no answer".to_owned() });
+        let pause_limit = self.plan.drain + MARGIN;
+        for member in 0..self.live.len() {
+            let live = &self.live[member];
+            if let Attempt::Flying { request, sent } = live.attempt
+                && now.mono >= expiry(sent, pause_limit)
+            {
+                self.answered(now, member, request, &lost);
+            }
+            if let Some(flight) = self.live[member].flight
+                && now.mono >= expiry(flight.sent, ASK_DEADLINE)
+            {
+                self.answered(now, member, flight.request, &lost);
+            }
+        }
+    }
+
+    /// Marks an effect as begun, so that it is not due again.
+    fn started(&mut self, now: Now, effect: &Effect) {
+        match effect {
+            Effect::Send { request, member, call: Call::Pause { .. }, .. } => {
+                self.first_sent.get_or_insert(now);
+                self.live[*member].attempt = Attempt::Flying { request: *request, sent: now.mono };
+                self.serial = self.serial.max(*request);
+            }
+            Effect::Send { request, member, call, .. } => {
+                self.live[*member].flight = Some(Flight { request: *request, call: *call, sent: now.mono });
+                self.live[*member].fresh = false;
+                self.serial = self.serial.max(*request);
+            }
+            Effect::Append { .. } => {
+                self.writing.in_flight = Some(now.mono);
+                self.writing.since.get_or_insert(now.mono);
+            }
+            Effect::TakeCensus => self.census_asked = true,
+        }
+    }
+}

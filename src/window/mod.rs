@@ -1,0 +1,18 @@
+//! The window: a journalled state machine without IO, clock or randomness.
+//!
+//! `Window::step` takes one input in (`absorb`), asks `decide` for the events that follow from the state, and
+//! answers with what is `due`. The durable state changes only by `Journal::apply`.
+
+mod due;
+mod event;
+mod input;
+mod journal;
+mod machine;
+mod member;
+mod verdict;
+
+pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan, STAGE_SLACK};
+pub use input::{Call, Effect, Input};
+pub use journal::{Illegal, Journal, Phase};
+pub use machine::Window;
+pub use member::{Attempt, Live};
