@@ -4,4 +4,5 @@
 pub mod config;
 pub mod domain;
 pub mod scalar;
+pub mod sim;
 pub mod window;

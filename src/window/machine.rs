@@ -64,6 +64,33 @@ pub struct Window {
     pub(super) cursor: Cursor,
 }
 
+/// What a window is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Preflight is done or under way, the slot has not come.
+    Waiting,
+    /// Every member is asked whether it is open.
+    Looking,
+    /// The intent is on its way to the disk.
+    Intending,
+    /// Pause requests are out.
+    Pausing,
+    /// All acknowledged; asked again.
+    Rechecking,
+    /// All closed.
+    Holding,
+    /// The hold is over; asked for the last time.
+    LastLook,
+    /// Unpause requests are out.
+    Opening,
+    /// The same, for a window that a dead process left.
+    Recovering,
+    /// All open; the members are found again.
+    Verifying,
+    /// The verdict is on its way to the disk, or there.
+    Concluding,
+}
+
 /// Counts that spare a look at every member at every input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Cursor {
@@ -203,6 +230,24 @@ impl Window {
         match &self.ahead.outcome {
             Some(outcome) if outcome.verdict == crate::domain::Verdict::Consistent => self.durable.outcome.as_ref(),
             outcome => outcome.as_ref(),
+        }
+    }
+
+    /// What it is doing now, for people and for the simulation's counts.
+    #[must_use]
+    pub fn state(&self, now: Now) -> State {
+        match (self.ahead.phase, self.opening) {
+            (Phase::New, _) if now.mono < self.pause_at => State::Waiting,
+            (Phase::New, _) => State::Looking,
+            (Phase::Closed, _) => State::Concluding,
+            (Phase::Opened, _) => State::Verifying,
+            (Phase::Interrupted, _) => State::Recovering,
+            (_, Some(_)) => State::Opening,
+            (Phase::Intended, None) if self.durable.phase == Phase::New => State::Intending,
+            (Phase::Intended, None) if self.last_ack.is_none() => State::Pausing,
+            (Phase::Intended, None) => State::Rechecking,
+            _ if self.hold_until().is_some_and(|until| now.mono >= until) => State::LastLook,
+            _ => State::Holding,
         }
     }
 

@@ -14,5 +14,5 @@ mod verdict;
 pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan, STAGE_SLACK};
 pub use input::{Call, Effect, Input};
 pub use journal::{Illegal, Journal, Phase};
-pub use machine::Window;
+pub use machine::{State, Window};
 pub use member::{Attempt, Live};
