@@ -494,7 +494,9 @@ impl Window {
     fn started(&mut self, now: Now, effect: &Effect) {
         match effect {
             Effect::Send { request, member, call: Call::Pause { .. }, .. } => {
-                self.first_sent.get_or_insert(now);
+                if self.first_sent.replace(self.first_sent.unwrap_or(now)).is_none() {
+                    self.watch_clock(now);
+                }
                 self.live[*member].attempt = Attempt::Flying { request: *request, sent: now.mono };
                 self.serial = self.serial.max(*request);
             }
