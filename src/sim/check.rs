@@ -180,11 +180,7 @@ impl World {
             if !self.truth.active_within(member, start, end) {
                 continue;
             }
-            if self.truth.foreign_within(
-                member,
-                start.saturating_sub(Duration::from_secs(8)),
-                end + Duration::from_secs(8),
-            ) {
+            if self.truth.foreign_within(member, start, end + Duration::from_secs(1)) {
                 self.report.beyond_protocol = true;
             } else {
                 return Err(Violation::new(format!("transactions could run on member {member} at the restore point")));
