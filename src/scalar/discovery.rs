@@ -57,13 +57,8 @@ pub enum DiscoveryError {
     #[error("the SRV name {0} has no SRV records")]
     NoRecords(String),
     /// Nobody answered in time.
-    #[error("the SRV name {name} could not be looked up within {deadline:?}: the DNS server did not answer")]
-    Timeout {
-        /// The SRV name.
-        name: String,
-        /// The deadline that passed.
-        deadline: Duration,
-    },
+    #[error("the SRV name {0} could not be looked up: no DNS server answered in time")]
+    Timeout(String),
     /// A record's target has no address. All members or none: the cluster is not found.
     #[error("the SRV name {name} points to {target}, which has no address")]
     NoAddress {
@@ -94,11 +89,10 @@ pub async fn resolve(cluster: &Cluster, dns: Dns, deadline: Duration) -> Result<
     let mut members = match &cluster.source {
         Source::Addresses(addresses) => addresses.iter().map(|a| member(cluster, a.clone(), a.clone())).collect(),
         Source::Srv(name) => match tokio::time::timeout(deadline, look_up(cluster, name, dns)).await {
-            Ok(Err(NetError::Timeout)) | Err(_) => {
-                return Err(DiscoveryError::Timeout { name: name.clone(), deadline });
-            }
-            Ok(Err(error)) => return Err(failed(name, &error)),
-            Ok(Ok(members)) => members?,
+            Err(_) | Ok(Err(Lost::Net(NetError::Timeout))) => return Err(DiscoveryError::Timeout(name.clone())),
+            Ok(Err(Lost::Net(error))) => return Err(failed(name, &error)),
+            Ok(Err(Lost::Told(error))) => return Err(error),
+            Ok(Ok(members)) => members,
         },
     };
     members.sort_by(|a: &Member, b: &Member| (&a.address, &a.name).cmp(&(&b.address, &b.name)));
@@ -106,13 +100,20 @@ pub async fn resolve(cluster: &Cluster, dns: Dns, deadline: Duration) -> Result<
     Ok(members)
 }
 
-type Found = Result<Vec<Member>, DiscoveryError>;
+/// A lookup's end: the resolver's error, or one of ours that needs no translation.
+enum Lost {
+    Net(NetError),
+    Told(DiscoveryError),
+}
 
-async fn look_up(cluster: &Cluster, name: &str, dns: Dns) -> Result<Found, NetError> {
-    let resolver = match resolver(dns) {
-        Ok(resolver) => resolver,
-        Err(error) => return Ok(Err(DiscoveryError::BadSystemSettings(error.to_string()))),
-    };
+impl From<NetError> for Lost {
+    fn from(error: NetError) -> Self {
+        Self::Net(error)
+    }
+}
+
+async fn look_up(cluster: &Cluster, name: &str, dns: Dns) -> Result<Vec<Member>, Lost> {
+    let resolver = resolver(dns).map_err(|error| Lost::Told(DiscoveryError::BadSystemSettings(error.to_string())))?;
     let answer = resolver.srv_lookup(name).await?;
     let mut targets: Vec<(String, u16)> = Vec::new();
     for record in answer.answers() {
@@ -125,26 +126,23 @@ async fn look_up(cluster: &Cluster, name: &str, dns: Dns) -> Result<Found, NetEr
     targets.sort();
     targets.dedup();
     if targets.is_empty() {
-        return Ok(Err(DiscoveryError::NoRecords(name.to_owned())));
+        return Err(Lost::Told(DiscoveryError::NoRecords(name.to_owned())));
     }
     let resolver = &resolver;
-    let members: Result<Vec<Vec<Member>>, NetError> = stream::iter(targets)
+    let members: Vec<Vec<Member>> = stream::iter(targets)
         .map(|(target, port)| async move {
             match addresses(resolver, &target).await {
                 Ok(addresses) => Ok(members_of(cluster, &target, port, &addresses)),
-                Err(NetError::Dns(DnsError::NoRecordsFound(_))) => Ok(members_of(cluster, &target, port, &[])),
-                Err(error) => Err(error),
+                Err(NetError::Dns(DnsError::NoRecordsFound(_))) => {
+                    Err(Lost::Told(DiscoveryError::NoAddress { name: name.to_owned(), target }))
+                }
+                Err(error) => Err(Lost::Net(error)),
             }
         })
         .buffer_unordered(LOOKUPS_AT_ONCE)
         .try_collect()
-        .await;
-    let members: Vec<Member> = members?.into_iter().flatten().collect();
-    // A member without an address marks a target that has none.
-    match members.iter().find(|member| member.address.is_empty()) {
-        Some(lost) => Ok(Err(DiscoveryError::NoAddress { name: name.to_owned(), target: lost.name.clone() })),
-        None => Ok(Ok(members)),
-    }
+        .await?;
+    Ok(members.into_iter().flatten().collect())
 }
 
 async fn addresses(resolver: &TokioResolver, target: &str) -> Result<Vec<IpAddr>, NetError> {
@@ -157,7 +155,6 @@ async fn addresses(resolver: &TokioResolver, target: &str) -> Result<Vec<IpAddr>
 
 fn members_of(cluster: &Cluster, target: &str, port: u16, addresses: &[IpAddr]) -> Vec<Member> {
     match addresses {
-        [] => vec![member(cluster, target.to_owned(), String::new())],
         [ip] => vec![member(cluster, format!("{target}:{port}"), SocketAddr::new(*ip, port).to_string())],
         several => several
             .iter()
