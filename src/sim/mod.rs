@@ -3,8 +3,13 @@
 mod check;
 pub mod faults;
 pub mod gate;
+pub mod member;
 pub mod random;
+mod server;
+mod shared;
+mod wire;
 pub mod world;
 
 pub use check::Violation;
 pub use gate::{Entry, Flavour, Gate, PauseOutcome};
+pub use member::{Call, Load, Request, SimMember, SimTls, Transaction};

@@ -1,0 +1,171 @@
+//! The admin client of one member: one request, one answer, no retries.
+
+use super::answer::{Answer, FailureKind};
+use super::dial::Dialer;
+use super::rpc::PauseRequest;
+use super::rpc::admin_client::AdminClient as Rpc;
+use super::status::{self, Request};
+use super::tls::{ClientTls, TlsError};
+use crate::config;
+use crate::domain::{Member, Product};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// No answer of the admin interface is anywhere near this many bytes.
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+/// What HTTP/2 flow control lets a member send unasked; the smallest that the protocol starts with.
+const WINDOW_BYTES: u32 = 65_535;
+
+/// What the members of one cluster have in common: product and TLS. Its files are read once, when it is made.
+#[derive(Clone)]
+pub struct Connector {
+    product: Product,
+    tls: Option<ClientTls>,
+}
+
+impl Connector {
+    /// Reads the cluster's PEM files.
+    ///
+    /// # Errors
+    /// A file that is missing, is not PEM or doesn't fit; the sentence names it.
+    pub fn new(cluster: &config::Cluster) -> Result<Self, TlsError> {
+        let tls = cluster.tls.as_ref().map(ClientTls::load).transpose()?;
+        Ok(Self { product: cluster.product, tls })
+    }
+
+    /// What the cluster runs.
+    #[must_use]
+    pub const fn product(&self) -> Product {
+        self.product
+    }
+
+    /// The client of a member. It connects with its first request ([`AdminClient::check_paused`] warms it), and
+    /// again by itself when the connection was lost. Must be called within a tokio runtime.
+    ///
+    /// A certificate has to carry the configured server name, or else the host in the member's name
+    /// (SRV: its target; a plain address: that host).
+    #[must_use]
+    pub fn client(&self, member: &Member) -> AdminClient {
+        let host = tls_host(member);
+        let tls_name = self.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or(host);
+        let dialer = Dialer { address: member.address.clone(), tls_name, tls: self.tls.clone() };
+        let channel = Mutex::new(open_channel(&dialer));
+        AdminClient { dialer, channel }
+    }
+}
+
+/// The admin interface of one member. Cheap to call from several tasks at once; dropping it closes the connection
+/// when the last answer is in.
+pub struct AdminClient {
+    dialer: Dialer,
+    channel: Mutex<Channel>,
+}
+
+impl AdminClient {
+    /// `host:port` as it is dialled.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.dialer.address
+    }
+
+    /// Closes the member and waits until its open transactions have ended, for at most `drain` (at least 1 ms is
+    /// sent, because 0 means 30 s to older servers). `deadline` bounds the call and should be the longer one:
+    /// the server goes on after it.
+    pub async fn pause(&self, drain: Duration, deadline: Duration) -> Answer {
+        let limit_ms = i64::try_from(drain.as_millis()).unwrap_or(i64::MAX).max(1);
+        let message = PauseRequest { wait_outstanding: true, max_pause_wait_time: Some(limit_ms) };
+        let mut rpc = self.rpc();
+        self.bounded(Request::Pause, deadline, async move { rpc.pause(timed(message, deadline)).await })
+            .await
+            .map_or_else(|failed| failed, |_| Answer::Ok)
+    }
+
+    /// Opens the member; acknowledged too when it was open.
+    pub async fn unpause(&self, deadline: Duration) -> Answer {
+        let mut rpc = self.rpc();
+        self.bounded(Request::Unpause, deadline, async move { rpc.unpause(timed((), deadline)).await })
+            .await
+            .map_or_else(|failed| failed, |_| Answer::Ok)
+    }
+
+    /// Asks the member whether it is closed.
+    pub async fn check_paused(&self, deadline: Duration) -> Answer {
+        let mut rpc = self.rpc();
+        self.bounded(Request::CheckPaused, deadline, async move { rpc.check_paused(timed((), deadline)).await })
+            .await
+            .map_or_else(|failed| failed, |answer| Answer::Looked { paused: answer.into_inner().paused })
+    }
+
+    /// Requests from now on take a new connection; those under way keep theirs. Call it before the retry of a request
+    /// that was not answered: a black-holed connection looks healthy for long.
+    pub fn reconnect(&self) {
+        let fresh = open_channel(&self.dialer);
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+    }
+
+    fn rpc(&self) -> Rpc<Channel> {
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Rpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
+    }
+
+    async fn bounded<T>(
+        &self,
+        request: Request,
+        deadline: Duration,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> Result<T, Answer> {
+        let address = self.address();
+        match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(status)) => Err(status::answer(request, &status, address, deadline)),
+            Err(_) => Err(Answer::failed(FailureKind::Unknown, status::no_answer(address, deadline))),
+        }
+    }
+}
+
+/// With `grpc-timeout`, so that the server too may stop caring.
+fn timed<T>(message: T, deadline: Duration) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(deadline);
+    request
+}
+
+fn open_channel(dialer: &Dialer) -> Channel {
+    // The dialer knows the address; this one only has to be a URI without TLS of tonic's own.
+    let mut endpoint = Endpoint::from_static("http://member.invalid")
+        .buffer_size(16)
+        .initial_stream_window_size(WINDOW_BYTES)
+        .initial_connection_window_size(WINDOW_BYTES);
+    if let Some(origin) = origin(dialer) {
+        endpoint = endpoint.origin(origin);
+    }
+    let dialer = dialer.clone();
+    endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| dialer.clone().dial()))
+}
+
+/// What `:scheme` and `:authority` say; none for an address that no dial will accept either.
+fn origin(dialer: &Dialer) -> Option<Uri> {
+    let port = dialer.address.rsplit_once(':')?.1;
+    match &dialer.tls {
+        None => format!("http://{}", dialer.address).parse().ok(),
+        Some(_) if dialer.tls_name.contains(':') => format!("https://[{}]:{port}", dialer.tls_name).parse().ok(),
+        Some(_) => format!("https://{}:{port}", dialer.tls_name).parse().ok(),
+    }
+}
+
+/// The host in the member's name when that is `host:port` with the address's port (of `target@ip:port`, discovery's
+/// name for one of several addresses, the target), else the host in its address.
+fn tls_host(member: &Member) -> String {
+    let split = |text: &str| text.rsplit_once(':').map(|(host, port)| (host.to_owned(), port.to_owned()));
+    let dialled = split(&member.address);
+    let host = match (split(&member.name), dialled) {
+        (Some((name, port)), Some((_, dialled_port))) if port == dialled_port => {
+            name.split_once('@').map_or(name.clone(), |(target, _)| target.to_owned())
+        }
+        (_, Some((host, _))) => host,
+        (_, None) => member.address.clone(),
+    };
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
+}

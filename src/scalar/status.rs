@@ -1,0 +1,197 @@
+//! From tonic's status to what it means for the window.
+
+use super::answer::{Answer, FailureKind};
+use super::dial::DialError;
+use std::error::Error;
+use std::time::Duration;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+/// Which request a status answers: `FAILED_PRECONDITION` means something for a pause only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Request {
+    Pause,
+    Unpause,
+    CheckPaused,
+}
+
+/// What a failed request's status means.
+pub(super) fn answer(request: Request, status: &Status, address: &str, deadline: Duration) -> Answer {
+    if let Some(dial) = cause::<DialError>(status) {
+        return Answer::failed(FailureKind::Rejected, dial.to_string());
+    }
+    if let Some(alert) = handshake_alert(status) {
+        return Answer::failed(FailureKind::Rejected, format!("{address} refused the TLS handshake: {alert}"));
+    }
+    if status.source().is_some() {
+        return Answer::failed(FailureKind::Unknown, lost(status, address, deadline));
+    }
+    let reason = status.get_details_error_info().map(|info| info.reason);
+    let kind = match (request, status.code(), reason.as_deref()) {
+        (Request::Pause, Code::FailedPrecondition, None | Some("TIMED_OUT")) => FailureKind::DrainTimeout,
+        (Request::Pause, _, Some("TIMED_OUT_STILL_PAUSED")) => FailureKind::StillPausedByOther,
+        (Request::Pause, _, Some("PAUSE_IN_PROGRESS")) => FailureKind::PauseInProgress,
+        (Request::Pause, _, Some("GATE_OPEN")) => FailureKind::GateOpened,
+        (_, Code::InvalidArgument | Code::Unimplemented | Code::PermissionDenied | Code::Unauthenticated, _) => {
+            FailureKind::Rejected
+        }
+        _ => FailureKind::Unknown,
+    };
+    Answer::failed(kind, said(status, address, deadline))
+}
+
+/// The sentence for a request that nobody answered in time.
+pub(super) fn no_answer(address: &str, deadline: Duration) -> String {
+    format!("{address} did not answer within {deadline:?}")
+}
+
+/// What the member itself said.
+fn said(status: &Status, address: &str, deadline: Duration) -> String {
+    match (status.code(), status.message()) {
+        (Code::DeadlineExceeded, _) | (Code::Cancelled, "Timeout expired") => no_answer(address, deadline),
+        (code, "") => format!("{address} answered {code:?}"),
+        (code, message) => format!("{address} answered {code:?}: {message}"),
+    }
+}
+
+/// What happened to the connection.
+fn lost(status: &Status, address: &str, deadline: Duration) -> String {
+    if cause::<tonic::TimeoutExpired>(status).is_some() || status.code() == Code::DeadlineExceeded {
+        return no_answer(address, deadline);
+    }
+    format!("the connection to {address} was lost: {}", chain(status))
+}
+
+/// The innermost words of an error's chain, each once; the wrappers' own ("transport error") say nothing.
+fn chain(status: &Status) -> String {
+    let mut words: Vec<String> = Vec::new();
+    let mut next = status.source();
+    while let Some(error) = next {
+        let text = error.to_string();
+        let told = text == "transport error" || text.starts_with("code: ");
+        words.retain(|known| !text.contains(known.as_str()));
+        if !told && !words.iter().any(|known| known.contains(&text)) {
+            words.push(text);
+        }
+        next = error.source();
+    }
+    if words.is_empty() { status.message().to_owned() } else { words.join(": ") }
+}
+
+/// An alert that a server sends only in place of completing the handshake. In TLS 1.3 it may come after the client
+/// has finished its own part and written the request, which the server then never decrypts; HTTP/2 forbids
+/// renegotiation and later client authentication, so on an established connection none of these exists.
+/// The type is lost on its way through h2, rustls' text is not.
+fn handshake_alert(status: &Status) -> Option<String> {
+    const ALERTS: [(&str, &str); 9] = [
+        ("CertificateRequired", "it requires a client certificate"),
+        ("UnknownCA", "it does not know the issuer of the client certificate"),
+        ("BadCertificate", "it finds the client certificate bad, or there is none"),
+        ("UnsupportedCertificate", "it does not support the client certificate"),
+        ("CertificateRevoked", "the client certificate is revoked"),
+        ("CertificateExpired", "the client certificate has expired"),
+        ("CertificateUnknown", "it does not accept the client certificate"),
+        ("AccessDenied", "access denied"),
+        ("DecryptError", "it cannot verify the client certificate's signature"),
+    ];
+    let mut next = status.source();
+    while let Some(error) = next {
+        let text = error.to_string();
+        if let Some((_, alert)) = text.split_once("received fatal alert: ")
+            && let Some((_, sentence)) = ALERTS.iter().find(|(name, _)| alert.starts_with(name))
+        {
+            return Some((*sentence).to_owned());
+        }
+        next = error.source();
+    }
+    None
+}
+
+fn cause<E: Error + 'static>(status: &Status) -> Option<&E> {
+    let mut next = status.source();
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<E>() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use FailureKind::{DrainTimeout, GateOpened, PauseInProgress, Rejected, StillPausedByOther, Unknown};
+    use tonic_types::ErrorDetails;
+
+    const DEADLINE: Duration = Duration::from_secs(3);
+
+    fn kind(request: Request, status: &Status) -> FailureKind {
+        let answer = answer(request, status, "127.0.0.1:50053", DEADLINE);
+        answer.failure().expect("a failure").kind
+    }
+
+    fn with_reason(code: Code, reason: &str) -> Status {
+        let details = ErrorDetails::with_error_info(reason, "com.scalar.dl.admin", [("k".to_owned(), "v".to_owned())]);
+        Status::with_error_details(code, "Pause did not complete", details)
+    }
+
+    #[test]
+    fn each_measured_answer_to_a_pause_has_its_meaning() {
+        for (status, meaning) in [
+            (Status::failed_precondition("failed to finish outstanding"), DrainTimeout),
+            (with_reason(Code::FailedPrecondition, "TIMED_OUT"), DrainTimeout),
+            (with_reason(Code::FailedPrecondition, "TIMED_OUT_STILL_PAUSED"), StillPausedByOther),
+            (with_reason(Code::Aborted, "PAUSE_IN_PROGRESS"), PauseInProgress),
+            (with_reason(Code::Aborted, "GATE_OPEN"), GateOpened),
+            (Status::invalid_argument("max_pause_wait_time must be greater than 0 ms"), Rejected),
+            (Status::unimplemented(""), Rejected),
+            (Status::permission_denied(""), Rejected),
+            (Status::unauthenticated(""), Rejected),
+            (Status::deadline_exceeded(""), Unknown),
+            (Status::unavailable("shutting down"), Unknown),
+            (Status::internal(""), Unknown),
+            (Status::cancelled("Timeout expired"), Unknown),
+        ] {
+            assert_eq!(kind(Request::Pause, &status), meaning, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_measured_is_unknown() {
+        assert_eq!(kind(Request::Pause, &with_reason(Code::FailedPrecondition, "SOMETHING_NEW")), Unknown);
+        assert_eq!(kind(Request::Pause, &Status::aborted("no reason given")), Unknown);
+        for request in [Request::Unpause, Request::CheckPaused] {
+            assert_eq!(kind(request, &Status::failed_precondition("?")), Unknown);
+            assert_eq!(kind(request, &with_reason(Code::Aborted, "GATE_OPEN")), Unknown);
+        }
+        let codes = (0..=16).map(Code::from).filter(|code| *code != Code::Ok);
+        let definite = codes.filter(|code| kind(Request::Unpause, &Status::new(*code, "")) == Rejected);
+        assert_eq!(definite.count(), 4);
+    }
+
+    #[test]
+    fn only_a_failed_dial_proves_that_a_request_never_left() {
+        let refused = DialError::new("connection refused by 127.0.0.1:1".to_owned());
+        let status = Status::from_error(Box::new(tonic::ConnectError(Box::new(refused))));
+        let answer_to_it = answer(Request::Pause, &status, "127.0.0.1:1", DEADLINE);
+        assert_eq!(answer_to_it, Answer::failed(Rejected, "connection refused by 127.0.0.1:1"));
+
+        let reset = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
+        assert_eq!(kind(Request::Pause, &reset), Unknown);
+        let refused_later = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
+        assert_eq!(kind(Request::Pause, &refused_later), Unknown);
+    }
+
+    #[test]
+    fn sentences_name_the_address_and_say_a_thing_once() {
+        let text = |status: &Status| {
+            answer(Request::Pause, status, "127.0.0.1:50053", DEADLINE).failure().expect("a failure").to_string()
+        };
+        assert_eq!(text(&Status::deadline_exceeded("x")), "127.0.0.1:50053 did not answer within 3s");
+        assert_eq!(text(&Status::internal("boom")), "127.0.0.1:50053 answered Internal: boom");
+        let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset");
+        let status = Status::from_error(Box::new(reset));
+        assert_eq!(text(&status), "the connection to 127.0.0.1:50053 was lost: connection reset");
+    }
+}
