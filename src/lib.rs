@@ -1,6 +1,7 @@
 //! Stillpoint makes one instant at which every Scalar cluster of a group was closed to transactions, proves it,
 //! and records it as a restore point.
 
+pub mod catalog;
 pub mod config;
 pub mod domain;
 pub mod scalar;
