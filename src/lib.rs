@@ -1,9 +1,10 @@
 //! Stillpoint makes one instant at which every Scalar cluster of a group was closed to transactions, proves it,
 //! and records it as a restore point.
 
-pub mod cli;
+pub mod catalog;
 pub mod config;
 pub mod domain;
+pub mod engine;
 pub mod scalar;
 pub mod sim;
 pub mod window;

@@ -1,0 +1,124 @@
+//! One event into a journal, and its projection, in one transaction.
+
+use super::error::{AppendError, CatalogError, During};
+use super::rows::{RawEvent, WindowRow, parse, phase_name};
+use super::sql;
+use crate::window::{Event, Journal};
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+const ACTION: &str = "append";
+
+/// What is to be appended, and by whom.
+pub(super) struct Append {
+    pub(super) epoch: i64,
+    pub(super) window: String,
+    pub(super) number: u32,
+    pub(super) event: Event,
+    pub(super) at: Timestamp,
+}
+
+impl Append {
+    /// The projection is computed from the fold, never from the event alone: `windows` cannot drift from the journals.
+    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<(), AppendError> {
+        let before = self.stored(connection).await?;
+        let next = u32::try_from(before.len()).unwrap_or(u32::MAX);
+        if let Some(stored) = usize::try_from(self.number).ok().and_then(|number| before.get(number)) {
+            return if *stored == self.event { Ok(()) } else { Err(self.conflict(stored)) };
+        }
+        if self.number != next {
+            return Err(AppendError::OutOfOrder { window: self.window, number: self.number, next });
+        }
+        let row = self.fold(&before)?;
+        save(connection, &row).await?;
+        self.insert(connection).await?;
+        if row.verdict.is_some() {
+            count(connection, &row).await?;
+        }
+        Ok(())
+    }
+
+    async fn stored(&self, connection: &mut SqliteConnection) -> Result<Vec<Event>, CatalogError> {
+        let rows: Vec<RawEvent> =
+            sqlx::query_as(sql::EVENTS).bind(&self.window).fetch_all(connection).await.during(ACTION)?;
+        let mut events = Vec::with_capacity(rows.len());
+        for (number, row) in (0u32..).zip(rows) {
+            if row.number != i64::from(number) {
+                return Err(CatalogError::Lacks { window: self.window.clone(), number });
+            }
+            events.push(parse(&self.window, row.number, &row.body)?);
+        }
+        Ok(events)
+    }
+
+    fn conflict(&self, stored: &Event) -> AppendError {
+        AppendError::Conflict { window: self.window.clone(), number: self.number, stored: Box::new(stored.clone()) }
+    }
+
+    fn fold(&self, before: &[Event]) -> Result<WindowRow, AppendError> {
+        let illegal = |source| AppendError::Illegal { window: self.window.clone(), number: self.number, source };
+        let mut journal = Journal::fold(before).map_err(illegal)?;
+        journal.apply(&self.event).map_err(illegal)?;
+        let row = WindowRow::of(&journal)
+            .ok_or_else(|| CatalogError::Row(format!("the journal of window {} has no plan", self.window)))?;
+        if row.window == self.window {
+            Ok(row)
+        } else {
+            Err(AppendError::WrongWindow { window: self.window.clone(), planned: row.window })
+        }
+    }
+
+    async fn insert(&self, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
+        sqlx::query(sql::INSERT_EVENT)
+            .bind(&self.window)
+            .bind(i64::from(self.number))
+            .bind(self.epoch)
+            .bind(self.at.as_microsecond())
+            .bind(self.event.name())
+            .bind(json(&self.event)?)
+            .execute(connection)
+            .await
+            .during(ACTION)?;
+        Ok(())
+    }
+}
+
+/// Writes a window's row, new or changed.
+pub(super) async fn save(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    let micros = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
+    sqlx::query(sql::UPSERT_WINDOW)
+        .bind(&row.window)
+        .bind(&row.group)
+        .bind(row.trigger.name())
+        .bind(micros(row.slot))
+        .bind(row.started.as_microsecond())
+        .bind(phase_name(row.phase))
+        .bind(row.verdict.map(|verdict| verdict.name()))
+        .bind(json(&row.reasons)?)
+        .bind(row.evidence.map(|evidence| evidence.name()))
+        .bind(micros(row.pause_completed))
+        .bind(micros(row.unpause_started))
+        .bind(micros(row.restore_point))
+        .bind(row.closed.map(|closed| i64::try_from(closed.as_micros()).unwrap_or(i64::MAX)))
+        .bind(i64::from(row.members))
+        .execute(connection)
+        .await
+        .during(ACTION)?;
+    Ok(())
+}
+
+/// Counts a window that ended; runs once for each, in the transaction that ends it.
+pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    sqlx::query(sql::COUNT_WINDOW)
+        .bind(&row.group)
+        .bind(row.verdict.map(|verdict| verdict.name()))
+        .bind(row.reason_code())
+        .execute(connection)
+        .await
+        .during(ACTION)?;
+    Ok(())
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<String, CatalogError> {
+    serde_json::to_string(value).map_err(|error| CatalogError::Row(error.to_string()))
+}

@@ -1,0 +1,64 @@
+-- Times are microseconds since 1970-01-01 UTC (BIGINT); journal bodies are JSON. "STLP" marks the file as ours.
+PRAGMA application_id = 1398033488;
+
+CREATE TABLE leader (
+    id    BIGINT PRIMARY KEY CHECK (id = 1),
+    epoch BIGINT NOT NULL
+);
+INSERT INTO leader (id, epoch) VALUES (1, 0);
+
+CREATE TABLE windows (
+    window_id           TEXT PRIMARY KEY,
+    group_name          TEXT NOT NULL,
+    trigger_kind        TEXT NOT NULL,
+    slot                BIGINT,
+    started             BIGINT NOT NULL,
+    phase               TEXT NOT NULL,
+    verdict             TEXT,
+    reasons             TEXT NOT NULL,
+    evidence            TEXT,
+    pause_completed     BIGINT,
+    unpause_started     BIGINT,
+    restore_point       BIGINT,
+    closed_microseconds BIGINT,
+    members             BIGINT NOT NULL
+);
+CREATE INDEX windows_newest ON windows (started DESC, window_id DESC);
+CREATE INDEX windows_newest_of_group ON windows (group_name, started DESC, window_id DESC);
+CREATE INDEX windows_open ON windows (started) WHERE verdict IS NULL;
+CREATE INDEX points_newest ON windows (restore_point DESC) WHERE restore_point IS NOT NULL;
+CREATE INDEX points_newest_of_group ON windows (group_name, restore_point DESC) WHERE restore_point IS NOT NULL;
+
+CREATE TABLE events (
+    window_id  TEXT   NOT NULL REFERENCES windows (window_id),
+    number     BIGINT NOT NULL CHECK (number >= 0),
+    epoch      BIGINT NOT NULL,
+    written_at BIGINT NOT NULL,
+    kind       TEXT   NOT NULL,
+    body       TEXT   NOT NULL,
+    PRIMARY KEY (window_id, number)
+);
+
+CREATE TABLE slots (
+    group_name TEXT   NOT NULL,
+    slot       BIGINT NOT NULL,
+    state      TEXT   NOT NULL CHECK (state IN ('planned', 'running', 'done', 'missed')),
+    attempts   BIGINT NOT NULL,
+    epoch      BIGINT NOT NULL,
+    PRIMARY KEY (group_name, slot)
+);
+CREATE INDEX slots_unfinished ON slots (group_name, slot) WHERE state IN ('planned', 'running');
+
+CREATE TABLE groups_seen (
+    group_name TEXT PRIMARY KEY,
+    first_seen BIGINT NOT NULL
+);
+
+-- Counted in the transaction that ends a window, so that a scrape never counts all windows.
+CREATE TABLE totals (
+    group_name  TEXT   NOT NULL,
+    verdict     TEXT   NOT NULL,
+    reason_code TEXT   NOT NULL,
+    windows     BIGINT NOT NULL,
+    PRIMARY KEY (group_name, verdict, reason_code)
+);

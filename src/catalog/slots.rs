@@ -1,0 +1,149 @@
+//! Scheduled instants: planned, run at most once, done or missed.
+
+use super::append::{count, save};
+use super::error::{CatalogError, During};
+use super::rows::WindowRow;
+use super::{CHANGE_DEADLINE, Catalog, sql};
+use crate::domain::{Reason, Trigger, Verdict};
+use crate::window::Phase;
+use jiff::Timestamp;
+use sqlx::sqlite::SqliteConnection;
+
+impl Catalog {
+    /// Records the group's next scheduled instant, so that one that passes while no daemon runs is found later.
+    /// True: it was not known before. Any state it is in stays.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn plan_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
+        self.change_slot("plan a slot", sql::PLAN_SLOT, group, slot).await
+    }
+
+    /// Takes the slot: true exactly once, whoever asks. Further attempts go by [`Catalog::count_attempt`].
+    ///
+    /// # Errors
+    /// The disk, or a later epoch. After `Stalled` the slot may be taken: `slot` or `unfinished_slots` tells, with
+    /// this process's epoch in the row.
+    pub async fn start_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
+        self.change_slot("start a slot", sql::START_SLOT, group, slot).await
+    }
+
+    /// Counts one more window of a running slot, and answers with how many there are now; none, if it does not run.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn count_attempt(&self, group: &str, slot: Timestamp) -> Result<Option<u32>, CatalogError> {
+        let (group, epoch) = (group.to_owned(), self.epoch());
+        self.change(
+            "count an attempt",
+            Box::new(move |connection| {
+                Box::pin(async move {
+                    let attempts: Option<i64> = sqlx::query_scalar(sql::COUNT_ATTEMPT)
+                        .bind(group)
+                        .bind(slot.as_microsecond())
+                        .bind(epoch)
+                        .fetch_optional(connection)
+                        .await
+                        .during("count an attempt")?;
+                    Ok(attempts.map(|attempts| u32::try_from(attempts).unwrap_or(u32::MAX)))
+                })
+            }),
+        )
+        .await
+    }
+
+    /// Ends the slot: no more attempts. True: it was planned or running until now.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn finish_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
+        self.change_slot("finish a slot", sql::FINISH_SLOT, group, slot).await
+    }
+
+    /// Ends a slot without a window, and leaves a row with the verdict `missed` in the history. True: it was not done
+    /// or missed until now (it need not have been planned).
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn miss_slot(&self, group: &str, slot: Timestamp, reason: &Reason) -> Result<bool, CatalogError> {
+        let (row, epoch) = (missed(group, slot, reason), self.epoch());
+        self.change(
+            "miss a slot",
+            Box::new(move |connection| {
+                Box::pin(async move {
+                    if !set(connection, "miss a slot", sql::MISS_SLOT, &row.group, slot, epoch).await? {
+                        return Ok(false);
+                    }
+                    save(connection, &row).await?;
+                    count(connection, &row).await?;
+                    Ok(true)
+                })
+            }),
+        )
+        .await
+    }
+
+    async fn change_slot(
+        &self,
+        action: &'static str,
+        statement: &'static str,
+        group: &str,
+        slot: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let (group, epoch) = (group.to_owned(), self.epoch());
+        self.change(
+            action,
+            Box::new(move |connection| {
+                Box::pin(async move { set(connection, action, statement, &group, slot, epoch).await })
+            }),
+        )
+        .await
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        body: super::writer::Body<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        self.writer.run(action, CHANGE_DEADLINE, body).await
+    }
+}
+
+/// Whether the statement changed the slot.
+async fn set(
+    connection: &mut SqliteConnection,
+    action: &'static str,
+    statement: &'static str,
+    group: &str,
+    slot: Timestamp,
+    epoch: i64,
+) -> Result<bool, CatalogError> {
+    let done = sqlx::query(statement)
+        .bind(group)
+        .bind(slot.as_microsecond())
+        .bind(epoch)
+        .execute(connection)
+        .await
+        .during(action)?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The row of a slot that no window ran for. Its name tells it from a window's, which is begun at an instant.
+fn missed(group: &str, slot: Timestamp, reason: &Reason) -> WindowRow {
+    WindowRow {
+        window: format!("{group}-missed-{slot}"),
+        group: group.to_owned(),
+        trigger: Trigger::Schedule,
+        slot: Some(slot),
+        started: slot,
+        phase: Phase::Closed,
+        verdict: Some(Verdict::Missed),
+        reasons: vec![reason.clone()],
+        evidence: None,
+        pause_completed: None,
+        unpause_started: None,
+        restore_point: None,
+        closed: None,
+        members: 0,
+    }
+}
