@@ -227,7 +227,7 @@ fn the_repository_holds_the_schema_that_the_program_prints() {
     let held = std::fs::read_to_string("config/schema.json").unwrap_or_default();
     assert!(
         printed == held,
-        "config/schema.json is stale: write it anew with `stillpoint config schema > config/schema.json`"
+        "config/schema.json is stale: write it anew with WRITE_SCHEMA=1 in this test's environment"
     );
 }
 
