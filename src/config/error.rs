@@ -141,6 +141,12 @@ fn similarity(written: &str, candidate: &str) -> f64 {
     if written.len() >= 3 && candidate.starts_with(written) { distance.max(0.6) } else { distance }
 }
 
+/// What is expected where serde does not say which names there are.
+const A_NAME: &str = "one of the names it may have";
+
+/// How the message about a key that is not known begins.
+pub const UNKNOWN_KEY: &str = "unknown key";
+
 /// Keys that people put one level too high, and where they belong.
 const BELONGS: &[(&str, &[&str])] = &[
     ("window", &["hold", "drain", "max_pause"]),
@@ -149,8 +155,19 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("kubernetes", &["context", "kubeconfig", "namespace", "release", "selector"]),
 ];
 
-/// Puts serde's words about a type error into those of a person who writes YAML.
-pub fn from_serde(message: &str) -> Wrong {
+/// Puts serde's words about the value of `key` into those of a person who writes YAML.
+pub fn from_serde(key: &str, message: &str) -> Wrong {
+    let wrong = translated(message);
+    let names: &[&str] = match key {
+        "product" => &["scalardb-cluster", "scalardb-server", "scalardl-ledger", "scalardl-auditor", "custom"],
+        "coverage" => &["refuse", "warn"],
+        "materialize" => &["always", "daily", "weekly", "never"],
+        _ => return wrong,
+    };
+    if wrong.expected.as_deref() == Some(A_NAME) { wrong.expected(one_of(names)) } else { wrong }
+}
+
+fn translated(message: &str) -> Wrong {
     if let Some((written, rest)) = quoted_after(message, "unknown field ") {
         let valid = backticked(rest);
         let home = BELONGS.iter().find(|(home, keys)| valid.contains(home) && keys.contains(&written));
@@ -158,7 +175,7 @@ pub fn from_serde(message: &str) -> Wrong {
             Some((home, _)) => Some(format!("{home}.{written}")),
             None => nearest(written, valid.iter().copied()),
         };
-        return Wrong::new(format!("unknown key \"{written}\"")).expected(one_of(&valid)).nearest(near);
+        return Wrong::new(format!("{UNKNOWN_KEY} \"{written}\"")).expected(one_of(&valid)).nearest(near);
     }
     if let Some((written, rest)) = quoted_after(message, "unknown variant ") {
         let valid = backticked(rest);
@@ -167,6 +184,9 @@ pub fn from_serde(message: &str) -> Wrong {
     }
     let body = message.strip_prefix("invalid type: ").or_else(|| message.strip_prefix("invalid value: "));
     match body.and_then(|body| body.rsplit_once(", expected ")) {
+        Some((found, "a string")) if found.contains('`') => {
+            Wrong::new(format!("{} stands here", found_words(found))).expected("text: put it in quotes")
+        }
         Some((found, expected)) => {
             Wrong::new(format!("{} stands here", found_words(found))).expected(expected_words(expected))
         }
@@ -212,12 +232,12 @@ fn found_words(found: &str) -> String {
 
 fn expected_words(expected: &str) -> &str {
     match expected {
-        "a string" => "text (put it in quotes)",
+        "a string" => "text",
         "a sequence" => "a list",
         "a map" => "a mapping (names, each with its settings indented below it)",
         "u16" => "a port, 1 to 65535",
         "u32" => "a whole number, 0 or more",
-        "string or map" => "text",
+        "a Value::Tagged enum" => A_NAME,
         other => other,
     }
 }

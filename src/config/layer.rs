@@ -90,12 +90,12 @@ pub fn read(files: &Files, variables: impl IntoIterator<Item = (String, String)>
     let mut problems = Vec::new();
     let paths = match paths(files) {
         Ok(paths) => paths,
-        Err(problem) => return Err(vec![problem]),
+        Err(problem) => return Err(vec![*problem]),
     };
     for path in paths {
         match read_file(&path, files) {
             Ok(layer) => layers.push(layer),
-            Err(problem) => problems.push(problem),
+            Err(problem) => problems.push(*problem),
         }
     }
     let mut variables: Vec<_> = variables.into_iter().collect();
@@ -111,7 +111,7 @@ pub fn read(files: &Files, variables: impl IntoIterator<Item = (String, String)>
 }
 
 /// The files of an environment, lowest layer first.
-fn paths(files: &Files) -> Result<Vec<PathBuf>, Problem> {
+fn paths(files: &Files) -> Result<Vec<PathBuf>, Box<Problem>> {
     match files {
         Files::List(list) => Ok(list.clone()),
         Files::Env { dir, name } if name == "default" => Ok(vec![dir.join("default.yaml")]),
@@ -120,16 +120,16 @@ fn paths(files: &Files) -> Result<Vec<PathBuf>, Problem> {
                 let place = Place::File { path: dir.display().to_string(), at: None };
                 let wrong = Wrong::new(format!("\"{name}\" cannot be the name of an environment"))
                     .expected("the name of a file in this directory, without .yaml");
-                return Err(Problem::new(place, "", wrong));
+                return Err(Box::new(Problem::new(place, "", wrong)));
             }
             Ok(vec![dir.join("default.yaml"), dir.join(format!("{name}.yaml"))])
         }
     }
 }
 
-fn read_file(path: &Path, files: &Files) -> Result<Layer, Problem> {
+fn read_file(path: &Path, files: &Files) -> Result<Layer, Box<Problem>> {
     let name = path.display().to_string();
-    let whole = |wrong| Problem::new(Place::File { path: name.clone(), at: None }, "", wrong);
+    let whole = |wrong| Box::new(Problem::new(Place::File { path: name.clone(), at: None }, "", wrong));
     let bytes = std::fs::read(path).map_err(|error| whole(unreadable(path, &error, files)))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let line =
@@ -141,8 +141,8 @@ fn read_file(path: &Path, files: &Files) -> Result<Layer, Problem> {
         return Err(whole(Wrong::new("the file is empty").expected("at least one of daemon, groups")));
     }
     let fault = |fault: yaml::Fault| {
-        let at = fault.at.or_else(|| locate_nearest(&text, &fault.key));
-        Problem::new(Place::File { path: name.clone(), at }, fault.key, fault.wrong)
+        let at = fault.at.or_else(|| locate_fault(&text, &fault));
+        Box::new(Problem::new(Place::File { path: name.clone(), at }, fault.key, fault.wrong))
     };
     let tree = yaml::parse(&text).map_err(fault)?;
     if tree.is_null() {
@@ -152,12 +152,10 @@ fn read_file(path: &Path, files: &Files) -> Result<Layer, Problem> {
     Ok(Layer { name: name.clone(), text: Some(text), tree })
 }
 
-/// The place of a key with a type error: an unknown key itself, else the value.
-fn locate_nearest(text: &str, path: &KeyPath) -> Option<yaml::Location> {
-    match path.0.last() {
-        Some(Step::Key(_)) => yaml::locate_value_or_key(text, path),
-        _ => yaml::locate(text, path),
-    }
+/// The place of a type error: an unknown key itself, else the value.
+fn locate_fault(text: &str, fault: &yaml::Fault) -> Option<yaml::Location> {
+    let key = if fault.wrong.what.starts_with(error::UNKNOWN_KEY) { yaml::locate_key(text, &fault.key) } else { None };
+    key.or_else(|| yaml::locate(text, &fault.key))
 }
 
 fn unreadable(path: &Path, error: &std::io::Error, files: &Files) -> Wrong {
@@ -173,7 +171,7 @@ fn unreadable(path: &Path, error: &std::io::Error, files: &Files) -> Wrong {
         Files::Env { dir, .. } if found.is_empty() && wanted != "default" => Wrong::new("there is no such file")
             .expected(format!("an environment in {}, which holds none", dir.display())),
         Files::Env { .. } if wanted == "default" => Wrong::new("there is no such file")
-            .expected("what all environments share, if only \"daemon: {}\"; without it, name the files with --config"),
+            .expected("what all environments share, at least \"daemon: {}\", or --config and the files themselves"),
         Files::Env { dir, .. } => {
             let found: Vec<&str> = found.iter().map(String::as_str).collect();
             Wrong::new("there is no such file")
@@ -225,7 +223,7 @@ fn read_variable(name: &str, value: &str) -> Option<Result<Layer, Problem>> {
         path = if is_name(&path) { path.key(&segment.replace('_', "-")) } else { path.key(segment) };
     }
     if value.trim().is_empty() {
-        return problem(&path, Wrong::new("this variable is empty").expected("a value, or null for the default"));
+        return problem(&path, Wrong::new("this variable is empty").expected("a value, or null"));
     }
     let text = nest(&path, yaml::Value::String(value.to_owned()));
     let first = match yaml::parse(value) {
@@ -264,7 +262,7 @@ fn nest(path: &KeyPath, leaf: yaml::Value) -> yaml::Value {
 
 /// Offers the nearest key as the variable to set.
 fn as_variable(mut wrong: Wrong, key: &KeyPath) -> Wrong {
-    if wrong.what.starts_with("unknown key")
+    if wrong.what.starts_with(error::UNKNOWN_KEY)
         && let Some(nearest) = &wrong.nearest
     {
         let parent = key.parent().unwrap_or_default();

@@ -18,6 +18,7 @@ pub struct Root {
     /// What belongs to the process, not to a group.
     pub daemon: Option<Daemon>,
     /// The consistency groups by name: lower-case letters, digits and dashes, at most 63.
+    #[serde(default)]
     #[schemars(schema_with = "names::<Group>")]
     pub groups: Option<BTreeMap<String, Option<Group>>>,
 }
@@ -52,9 +53,11 @@ pub struct Group {
     /// Name patterns of workloads that `coverage` leaves out.
     pub ignore: Option<Vec<String>>,
     /// The group's clusters by name: lower-case letters, digits and dashes, at most 63.
+    #[serde(default)]
     #[schemars(schema_with = "names::<Cluster>")]
     pub clusters: Option<BTreeMap<String, Option<Cluster>>>,
     /// The databases to be restored to the point, by name. This version cannot follow any and refuses them.
+    #[serde(default)]
     #[schemars(schema_with = "names::<Store>")]
     pub stores: Option<BTreeMap<String, Option<Store>>>,
 }

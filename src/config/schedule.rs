@@ -89,7 +89,7 @@ fn check_field(field: &str, name: &str, valid: &str) -> Result<(), Wrong> {
 pub fn shortest_gap(spelled: &str, time_zone: Tz) -> Option<Duration> {
     let cron = parse(spelled).ok()?;
     let start = time_zone.with_ymd_and_hms(SOME_YEAR, 1, 1, 0, 0, 0).earliest()?;
-    let end = start.clone() + TimeDelta::days(400);
+    let end = start + TimeDelta::days(400);
     let slots: Vec<DateTime<Tz>> =
         cron.iter_from(start, croner::Direction::Forward).take(200).take_while(|slot| *slot < end).collect();
     slots.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok()).min()
@@ -101,16 +101,34 @@ pub fn shortest_gap(spelled: &str, time_zone: Tz) -> Option<Duration> {
 /// That there is none of that name, with the nearest.
 pub fn time_zone(text: &str) -> Result<Tz, Wrong> {
     text.parse::<Tz>().map_err(|_| {
-        let city = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()).find(|name| {
-            name.rsplit('/').next().is_some_and(|city| city.eq_ignore_ascii_case(&text.replace(' ', "_")))
-        });
-        let near = city
-            .map(str::to_owned)
-            .or_else(|| error::nearest(text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())));
         Wrong::new(format!("\"{text}\" is not a time zone"))
             .expected("an IANA name, such as UTC or Asia/Tokyo")
-            .nearest(near)
+            .nearest(nearest_zone(text))
     })
+}
+
+/// Abbreviations that IANA does not have, and a place where each is used.
+const ABBREVIATIONS: [(&str, &str); 8] = [
+    ("JST", "Asia/Tokyo"),
+    ("KST", "Asia/Seoul"),
+    ("SGT", "Asia/Singapore"),
+    ("IST", "Asia/Kolkata"),
+    ("BST", "Europe/London"),
+    ("CEST", "Europe/Berlin"),
+    ("PST", "America/Los_Angeles"),
+    ("EDT", "America/New_York"),
+];
+
+fn nearest_zone(text: &str) -> Option<String> {
+    if let Some((_, zone)) = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(text)) {
+        return Some((*zone).to_owned());
+    }
+    let names = || chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+    let city = text.replace(' ', "_");
+    let is_city = |name: &&str| name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(&city));
+    // Three letters are near to far too many others.
+    let near = || if text.len() > 4 { error::nearest(text, names()) } else { None };
+    names().find(is_city).map(str::to_owned).or_else(near)
 }
 
 #[cfg(test)]

@@ -28,12 +28,19 @@ pub fn parse(text: &str) -> Result<Value, Fault> {
     let deserializer = serde_yaml::Deserializer::from_str(text);
     serde_path_to_error::deserialize::<_, Tree>(deserializer).map(|tree| tree.0).map_err(|error| {
         let at = error.inner().location().map(|at| (at.line(), at.column()));
-        let (key, wrong) = match &duplicate(error.inner()) {
-            Some(name) => (
-                KeyPath::from(error.path()),
-                Wrong::new(format!("the key \"{name}\" is written twice")).expected("each key once"),
-            ),
-            None => (KeyPath::default(), syntax(error.inner(), text, at)),
+        let message = error.inner().to_string();
+        let (key, wrong) = if let Some(name) = duplicate(&message) {
+            let wrong = Wrong::new(format!("the key \"{name}\" is written twice")).expected("each key once");
+            (KeyPath::from(error.path()), wrong)
+        } else if message.contains(TAGGED) {
+            let wrong = Wrong::new("a tag (!…) stands here").expected("a plain value");
+            (KeyPath::from(error.path()), wrong)
+        } else if message.contains("more than one document") {
+            let wrong = Wrong::new("a second YAML document begins here").expected("one document a file");
+            let line = text.lines().skip(1).position(|line| line.starts_with("---"));
+            return Fault { key: KeyPath::default(), at: line.map(|line| (line + 2, 1)), wrong };
+        } else {
+            (KeyPath::default(), syntax(&message, text, at))
         };
         Fault { key, at, wrong }
     })
@@ -44,10 +51,11 @@ pub fn parse(text: &str) -> Result<Value, Fault> {
 /// # Errors
 /// The first key that does not fit, in the words of a person who writes YAML; its place is for [`locate`] to find.
 pub fn check<T: DeserializeOwned>(value: &Value) -> Result<T, Fault> {
-    serde_path_to_error::deserialize(value.clone()).map_err(|error| Fault {
-        key: KeyPath::from(error.path()),
-        at: None,
-        wrong: error::from_serde(&error.inner().to_string()),
+    serde_path_to_error::deserialize(value.clone()).map_err(|error| {
+        let path = KeyPath::from(error.path());
+        let key = if let Some(Step::Key(key)) = path.0.last() { key.as_str() } else { "" };
+        let wrong = error::from_serde(key, &error.inner().to_string());
+        Fault { key: path, at: None, wrong }
     })
 }
 
@@ -57,14 +65,6 @@ pub fn locate(text: &str, path: &KeyPath) -> Option<Location> {
     let seek = Seek { steps: &path.0 };
     let error = seek.deserialize(serde_yaml::Deserializer::from_str(text)).err()?;
     error.location().map(|at| (at.line(), at.column()))
-}
-
-/// Where a fault at `path` is best shown: the key where it stands on a line before its value, else the value.
-pub fn locate_value_or_key(text: &str, path: &KeyPath) -> Option<Location> {
-    match (locate_key(text, path), locate(text, path)) {
-        (Some(key), Some(value)) if key.0 == value.0 => Some(value),
-        (key, value) => key.or(value),
-    }
 }
 
 /// `{key: inner}`.
@@ -83,32 +83,28 @@ pub fn scalar(text: &str) -> String {
 }
 
 const DUPLICATE: &str = "duplicate key ";
+const TAGGED: &str = "a tagged value";
 
-fn duplicate(error: &serde_yaml::Error) -> Option<String> {
-    let message = error.to_string();
+fn duplicate(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once(DUPLICATE)?;
     let (_, rest) = rest.split_once('`')?;
-    Some(rest.split_once('`')?.0.to_owned())
+    Some(rest.split_once('`')?.0)
 }
 
 /// Libyaml's message without the place, which stands in front already, and with a hint for the usual traps.
-fn syntax(error: &serde_yaml::Error, text: &str, at: Option<Location>) -> Wrong {
-    let message = error.to_string();
+fn syntax(message: &str, text: &str, at: Option<Location>) -> Wrong {
     let message = match (message.split_once(" at line "), at) {
         (Some((front, back)), Some(_)) => {
             let rest = back.split_once(',').map(|(_, context)| format!(",{context}")).unwrap_or_default();
             format!("{front}{rest}")
         }
-        _ => message,
+        _ => message.to_owned(),
     };
     let line = at.and_then(|(line, _)| text.lines().nth(line.saturating_sub(1))).unwrap_or_default();
     let indent: String = line.chars().take_while(|c| c.is_whitespace()).collect();
     let wrong = Wrong::new(format!("this is not YAML: {message}"));
     if indent.contains('\t') {
         return wrong.expected("indentation by spaces, not by tabs");
-    }
-    if message.contains("more than one document") {
-        return wrong.expected("one document a file, without ---");
     }
     let value = line.split_once(": ").map(|(_, value)| value.trim_start()).unwrap_or_default();
     if value.starts_with(['*', '@', '&', '%', '`']) {
@@ -154,6 +150,9 @@ impl<'de> Visitor<'de> for TreeVisitor {
     }
     fn visit_none<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
+    }
+    fn visit_enum<A: serde::de::EnumAccess<'de>>(self, _: A) -> Result<Value, A::Error> {
+        Err(A::Error::custom(TAGGED))
     }
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();

@@ -7,7 +7,7 @@ use super::{Check, other_name};
 use crate::domain::Product;
 use std::path::PathBuf;
 
-const PRODUCTS: &str = "product: scalardb-cluster, scalardb-server, scalardl-ledger, scalardl-auditor or custom";
+const PRODUCTS: &str = "one of scalardb-cluster, scalardb-server, scalardl-ledger, scalardl-auditor, custom";
 const ONE_SOURCE: &str = "exactly one of addresses, srv, kubernetes";
 
 /// None when a part without which there is no cluster is faulty; the fault is recorded.
@@ -29,8 +29,8 @@ pub fn cluster(
     .collect();
     if raw.product.is_none() && sources.is_empty() {
         // Most likely a layer that misspelled the cluster it meant to change.
-        let wrong =
-            Wrong::new("the cluster has neither a product nor members").expected(format!("product, and {ONE_SOURCE}"));
+        let wrong = Wrong::new("the cluster has neither a product nor members")
+            .expected(format!("a product, and {ONE_SOURCE}"));
         check.fault(path, wrong.nearest(other_name(name, all)));
         return None;
     }
@@ -56,7 +56,7 @@ pub fn cluster(
 
 fn only_one(check: &mut Check<'_>, path: &KeyPath, sources: &[&str]) {
     match sources {
-        [] => check.missing(path, "the place of the members", ONE_SOURCE),
+        [] => check.fault(path, Wrong::new("nothing says where the members are").expected(ONE_SOURCE)),
         [_] => {}
         [first, rest @ ..] => {
             let (_, place) = check.place(&path.key(first));

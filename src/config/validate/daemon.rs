@@ -42,7 +42,7 @@ fn catalog(text: &str) -> Result<PathBuf, Wrong> {
         return Err(wrong("is no catalog this version knows").nearest(near));
     };
     if !file.starts_with('/') {
-        return Err(wrong("is not an absolute path").nearest(Some(format!("sqlite:///{file}"))));
+        return Err(wrong("is not an absolute path"));
     }
     if file.ends_with('/') {
         return Err(wrong("names a directory, not a file"));

@@ -96,7 +96,11 @@ fn read_schedule(check: &mut Check<'_>, path: &KeyPath, raw: raw::Schedule, hold
     let cron = match &raw.cron {
         Some(text) => check.take(&path.key("cron"), schedule::cron(text)),
         None => {
-            check.missing(path, "cron", "cron, such as \"0 3 * * *\"; without a schedule only people start windows");
+            check.missing(
+                path,
+                "cron",
+                "an expression such as \"0 3 * * *\", or no schedule at all, and people start the windows",
+            );
             None
         }
     };

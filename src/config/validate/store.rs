@@ -27,9 +27,9 @@ pub fn stores(check: &mut Check<'_>, path: &KeyPath, raw: BTreeMap<String, Optio
         let Some(raw) = check.something(&path, raw) else { continue };
         let Some((kind, width)) = store(check, &path, &raw) else { continue };
         let wrong = Wrong::new(format!(
-            "this version cannot follow a {kind} store yet; a restore point without it would be a promise not kept"
+            "this version cannot follow {kind} store yet; a restore point without it would be a promise not kept"
         ));
-        check.fault(&path, wrong.expected("no stores"));
+        check.fault(&path, wrong.expected("no stores for now"));
         if widest.as_ref().is_none_or(|guard| guard.width < width) {
             widest = Some(Guard { store: name, width });
         }
@@ -42,19 +42,19 @@ fn store(check: &mut Check<'_>, path: &KeyPath, raw: &raw::Store) -> Option<(&'s
     match raw {
         raw::Store { dynamodb: Some(raw), rds: None, aurora: None, postgresql: None } => {
             dynamodb(check, &path.key("dynamodb"), raw);
-            Some(("DynamoDB", AWS))
+            Some(("a DynamoDB", AWS))
         }
         raw::Store { dynamodb: None, rds: Some(raw), aurora: None, postgresql: None } => {
             database(check, &path.key("rds"), raw.region.as_deref(), "instance", raw.instance.as_deref());
-            Some(("RDS", AWS))
+            Some(("an RDS", AWS))
         }
         raw::Store { dynamodb: None, rds: None, aurora: Some(raw), postgresql: None } => {
             database(check, &path.key("aurora"), raw.region.as_deref(), "cluster", raw.cluster.as_deref());
-            Some(("Aurora", AWS))
+            Some(("an Aurora", AWS))
         }
         raw::Store { dynamodb: None, rds: None, aurora: None, postgresql: Some(raw) } => {
             postgresql(check, &path.key("postgresql"), raw);
-            Some(("PostgreSQL", Duration::ZERO))
+            Some(("a PostgreSQL", Duration::ZERO))
         }
         _ => {
             check.fault(path, Wrong::new("the store is not of one kind").expected(KINDS));
