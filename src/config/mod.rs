@@ -27,8 +27,7 @@ pub use span::write as write_duration;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `max_pause` must leave beside the drains and the hold, for requests on their way.
-pub const PAUSE_MARGIN: Duration = Duration::from_secs(1);
+pub use crate::window::PAUSE_MARGIN;
 
 /// The shortest hold: the restore point needs a whole second inside it.
 pub const SHORTEST_HOLD: Duration = Duration::from_secs(2);

@@ -35,6 +35,12 @@ impl Connector {
         Ok(Self { product: cluster.product, tls })
     }
 
+    /// Without TLS.
+    #[must_use]
+    pub const fn plaintext(product: Product) -> Self {
+        Self { product, tls: None }
+    }
+
     /// What the cluster runs.
     #[must_use]
     pub const fn product(&self) -> Product {

@@ -192,7 +192,7 @@ impl World {
             started: now.wall,
             hold,
             drain,
-            max_pause: drain * stages + hold + crate::window::STAGE_SLACK,
+            max_pause: drain * stages + hold + crate::window::PAUSE_MARGIN,
         }
     }
 

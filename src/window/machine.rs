@@ -6,6 +6,7 @@ use super::journal::{Illegal, Journal, Phase};
 use super::member::{Attempt, Flight, Live, Look, expiry};
 use crate::domain::{Code, Evidence, Interval, Member, Now, Reason, StoreClock};
 use crate::scalar::{Answer, Failure, FailureKind};
+use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -216,6 +217,30 @@ impl Window {
     #[must_use]
     pub fn live(&self) -> &[Live] {
         &self.live
+    }
+
+    /// When the first pause request left.
+    #[must_use]
+    pub fn first_pause(&self) -> Option<Timestamp> {
+        self.first_sent.map(|now| now.wall)
+    }
+
+    /// When the last member acknowledged its pause.
+    #[must_use]
+    pub fn pause_completed(&self) -> Option<Timestamp> {
+        self.last_ack.map(|now| now.wall)
+    }
+
+    /// Just before the first unpause request left.
+    #[must_use]
+    pub fn unpause_started(&self) -> Option<Timestamp> {
+        self.opening.map(|now| now.wall)
+    }
+
+    /// Whether a dead process left it.
+    #[must_use]
+    pub const fn recovered(&self) -> bool {
+        self.ahead.interrupted
     }
 
     /// The fold of what is durable.
