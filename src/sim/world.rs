@@ -6,7 +6,7 @@ use super::gate::{Flavour, Gate, PauseOutcome};
 use super::random::Random;
 use crate::domain::{Evidence, Member, Now, StoreClock, Trigger};
 use crate::scalar::{Answer, Failure, FailureKind};
-use crate::window::{Call, Effect, Event, Input, MARGIN, Plan, State, Window};
+use crate::window::{Call, Effect, Event, Input, Journal, MARGIN, Plan, State, Window};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -29,6 +29,16 @@ pub struct Setup {
     pub faults: Vec<Planned>,
 }
 
+impl Setup {
+    /// The window of this seed: three clusters of two or three members, and up to four faults.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        let mut random = Random::new(seed.wrapping_mul(31));
+        let steps = 10 + random.below(90);
+        Self { seed, clusters: 3, members: 2 + random.index(2), faults: super::faults::plan(&mut random, 4, steps) }
+    }
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -46,7 +56,8 @@ pub(super) enum Happening {
     GateDue { member: usize },
     TransactionEnds { member: usize, life: u32 },
     Reply { process: usize, member: usize, request: u64, answer: Answer },
-    Land { process: usize, number: u32, event: Event, reply: Option<bool> },
+    Deadline { process: usize, member: usize, request: u64 },
+    Land { process: usize, number: u32, event: Box<Event>, reply: Option<bool> },
     AppendReply { process: usize, number: u32, written: bool },
     Census { process: usize },
     Tick { process: usize },
@@ -116,6 +127,8 @@ pub struct World {
     pub(super) processes: Vec<Process>,
     /// The catalog: the window's durable events.
     pub(super) journal: Vec<Event>,
+    /// Its fold after each event, the empty one first; an event that cannot follow ends it.
+    pub(super) folds: Vec<Journal>,
     pub(super) epoch: usize,
     pub(super) wall_offset: i64,
     /// Every reading error the daemon's wall clock ever had, and since when.
@@ -160,6 +173,7 @@ impl World {
             members,
             processes: Vec::new(),
             journal: Vec::new(),
+            folds: vec![Journal::default()],
             epoch: 0,
             wall_offset: 0,
             wall_offsets: vec![(Duration::ZERO, 0)],
@@ -343,7 +357,7 @@ impl World {
     }
 
     fn time_out(&mut self, process: usize, member: usize, request: u64, deadline: Duration) {
-        self.schedule(deadline, Happening::Reply { process, member, request, answer: unknown("deadline") });
+        self.schedule(deadline, Happening::Deadline { process, member, request });
     }
 
     fn append(&mut self, process: usize, number: u32, event: Event) {
@@ -362,7 +376,7 @@ impl World {
             Some(Fault::AppendLate) => (late, Some(true)),
             _ => (written, Some(true)),
         };
-        self.schedule(after, Happening::Land { process, number, event, reply });
+        self.schedule(after, Happening::Land { process, number, event: Box::new(event), reply });
     }
 
     fn give(&mut self, process: usize, input: Input) {
@@ -399,7 +413,10 @@ impl World {
                 self.note_foreign(process, member, &answer);
                 self.give(process, Input::Reply { member, request, answer });
             }
-            Happening::Land { process, number, event, reply } => self.land(process, number, event, reply),
+            Happening::Deadline { process, member, request } => {
+                self.give(process, Input::Reply { member, request, answer: unknown("deadline") });
+            }
+            Happening::Land { process, number, event, reply } => self.land(process, number, *event, reply),
             Happening::AppendReply { process, number, written } => self.append_answered(process, number, written),
             Happening::Census { process } => self.census(process),
             Happening::Tick { process } => {
@@ -521,6 +538,7 @@ impl World {
         let written = match self.journal.get(at) {
             Some(there) => *there == event,
             None if !fenced && at == self.journal.len() => {
+                self.fold(&event);
                 self.journal.push(event);
                 true
             }
@@ -528,6 +546,17 @@ impl World {
         };
         if let Some(told) = reply {
             self.append_answered(process, number, written && told && !fenced);
+        }
+    }
+
+    fn fold(&mut self, event: &Event) {
+        if self.folds.len() == self.journal.len() + 1
+            && let Some(mut next) = self.folds.last().cloned()
+        {
+            match next.apply(event) {
+                Ok(()) => self.folds.push(next),
+                Err(illegal) => self.truth.broken.push(format!("the journal does not fold: {illegal}")),
+            }
         }
     }
 
@@ -677,7 +706,7 @@ impl World {
             match scheduled.what {
                 Happening::Land { process, number, event, .. } if process == index => {
                     if appends_land {
-                        self.land(process, number, event, None);
+                        self.land(process, number, *event, None);
                     }
                 }
                 what => self.queue.push(Scheduled { what, ..scheduled }),

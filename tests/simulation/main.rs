@@ -4,18 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use stillpoint::domain::Verdict;
 use stillpoint::sim::Violation;
-use stillpoint::sim::faults::{Fault, Planned, plan};
-use stillpoint::sim::random::Random;
+use stillpoint::sim::faults::{Fault, Planned};
 use stillpoint::sim::world::{Report, Setup, World};
 use stillpoint::window::State;
 
 const FAULTY_WINDOWS: u64 = 100_000;
-
-fn setup(seed: u64) -> Setup {
-    let mut random = Random::new(seed.wrapping_mul(31));
-    let steps = 10 + random.below(90);
-    Setup { seed, clusters: 3, members: 2 + random.index(2), faults: plan(&mut random, 4, steps) }
-}
 
 fn run(setup: &Setup) -> Report {
     World::new(setup).run().unwrap_or_else(|violation: Violation| panic!("{setup:?}: {violation}"))
@@ -78,7 +71,7 @@ fn random_faults_keep_every_promise_and_meet_every_state() {
     let mut beyond_protocol = 0;
     let windows = count();
     for seed in 0..windows {
-        let report = run(&setup(seed));
+        let report = run(&Setup::seeded(seed));
         *verdicts.entry(report.verdict).or_default() += 1;
         beyond_protocol += u64::from(report.beyond_protocol);
         for pair in report.met {
@@ -101,6 +94,6 @@ fn random_faults_keep_every_promise_and_meet_every_state() {
 #[test]
 fn a_seed_replays() {
     let seed = std::env::var("STILLPOINT_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7);
-    let (first, second) = (run(&setup(seed)), run(&setup(seed)));
+    let (first, second) = (run(&Setup::seeded(seed)), run(&Setup::seeded(seed)));
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
 }
