@@ -1,9 +1,13 @@
 //! The promises, checked at every step against what was really true.
 
 use super::world::{EPOCH_SECONDS, FOREIGN, SimMember, World};
-use crate::domain::Verdict;
+use crate::domain::{Interval, StoreClock, Verdict};
 use crate::window::{Call, Effect, Event, Journal, Outcome, Phase};
+use jiff::SignedDuration;
 use std::time::Duration;
+
+/// The wall clock may move by this much, in nanoseconds, before that counts as a step.
+const LARGEST_NUDGE: i64 = 100_000_000;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,20 +67,26 @@ impl Truth {
 impl World {
     pub(super) fn check_step(&mut self, index: usize, effects: &[Effect]) -> Result<(), Violation> {
         let now = self.now;
+        let process = &mut self.processes[index];
+        process.witness.asks(now, &process.window, effects).map_err(Violation::new)?;
         for effect in effects {
             match effect {
                 Effect::Send { call: Call::Pause { .. }, .. } => {
-                    if !matches!(self.journal.first(), Some(Event::Intended { .. })) {
-                        return Err(Violation::new("a pause left before its intent was durable"));
+                    if !self.folds.last().is_some_and(Journal::open_intent) {
+                        return Err(Violation::new("a pause left without a durable intent that is open"));
                     }
-                    self.processes[index].first_pause.get_or_insert(now);
                 }
-                Effect::Send { call: Call::Unpause, member, .. } => self.check_unpause(index, *member)?,
+                Effect::Send { call: Call::Unpause, .. } => {
+                    let process = &self.processes[index];
+                    if process.witness.first_pause.is_none() && !process.window.durable().open_intent() {
+                        return Err(Violation::new("an unpause without any pause or intent"));
+                    }
+                }
                 _ => {}
             }
         }
-        if let Some(first) = self.processes[index].first_pause
-            && self.processes[index].first_unpause.is_none()
+        if let Some(first) = self.processes[index].witness.first_pause
+            && self.processes[index].witness.first_unpause.is_none()
             && !self.processes[index].disturbed
             && now > first + self.processes[index].window.plan().max_pause
             && self.processes[index].window.live().iter().any(|live| live.end.is_none())
@@ -86,17 +96,11 @@ impl World {
         self.check_journal(index)
     }
 
-    fn check_unpause(&mut self, index: usize, member: usize) -> Result<(), Violation> {
-        let now = self.now;
-        let process = &mut self.processes[index];
-        process.first_unpause.get_or_insert(now);
-        if process.known_foreign[member] {
-            return Err(Violation::new("a pause that was known to be someone else's was revoked"));
-        }
-        if process.first_pause.is_none() && !process.window.durable().open_intent() {
-            return Err(Violation::new("an unpause without any pause or intent"));
-        }
-        Ok(())
+    /// A deadline that has passed would have the shell spin.
+    pub(super) fn check_deadline(&self, index: usize) -> Result<(), Violation> {
+        let window = &self.processes[index].window;
+        let spins = !window.finished() && window.deadline().is_some_and(|at| at <= self.now);
+        if spins { Err(Violation::new("the window wants to be woken in the past")) } else { Ok(()) }
     }
 
     fn check_journal(&mut self, index: usize) -> Result<(), Violation> {
@@ -155,9 +159,40 @@ impl World {
                 self.check_quiet(start, start + Duration::from_secs(1))?;
             }
         }
-        let length = quiet.length();
-        let process = self.processes.last().map(|process| process.window.plan().hold).unwrap_or_default();
-        if length + Duration::from_millis(250) < process {
+        self.check_point(point, quiet)
+    }
+
+    /// The point against what the process was told, and against the clocks as they were bounded.
+    fn check_point(&mut self, point: jiff::Timestamp, quiet: Interval) -> Result<(), Violation> {
+        let Some(process) = self.processes.last() else { return Ok(()) };
+        let hold = process.window.plan().hold;
+        if let Some(against) = process.witness.against_point(hold, process.disturbed) {
+            return Err(Violation::new(against));
+        }
+        if self.census_spoilt {
+            return Err(Violation::new("a restore point although the census after the window differed or failed"));
+        }
+        let offsets = self.offsets_while_closed();
+        let spread = offsets.iter().max().zip(offsets.iter().min()).map_or(0, |(most, least)| most - least);
+        if spread > LARGEST_NUDGE {
+            return Err(Violation::new("a restore point although the wall clock stepped"));
+        }
+        let nanos = |span: Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
+        let (start, end) = (quiet.start.as_nanosecond(), quiet.end.as_nanosecond());
+        let own =
+            StoreClock { offset_low: SignedDuration::ZERO, offset_high: SignedDuration::ZERO, guard: Duration::ZERO };
+        for clock in self.clocks.iter().chain([&own]) {
+            let (first, last) = (point.as_nanosecond(), point.as_nanosecond() + 1_000_000_000);
+            let early = first - nanos(clock.guard) < start + clock.offset_high.as_nanos();
+            if early || last + nanos(clock.guard) > end + clock.offset_low.as_nanos() {
+                return Err(Violation::new("the restore point lies outside the quiet interval of a store"));
+            }
+        }
+        if let Some((from, until)) = process.witness.proven() {
+            self.check_quiet(from, until)?;
+        }
+        if quiet.length() + Duration::from_millis(250) < hold {
+            let length = quiet.length();
             return Err(Violation::new(format!("the quiet interval of {length:?} is shorter than the hold")));
         }
         Ok(())
@@ -166,11 +201,11 @@ impl World {
     /// The daemon's clock may have been nudged inside the interval: the point must hold for every reading.
     fn offsets_while_closed(&self) -> Vec<i64> {
         let first = self.processes.first();
-        let from = first.and_then(|process| process.first_pause).unwrap_or_default();
-        let until = first.and_then(|process| process.first_unpause).unwrap_or_default();
+        let from = first.and_then(|process| process.witness.first_pause).unwrap_or_default();
+        let until = first.and_then(|process| process.witness.first_unpause).unwrap_or_default();
         let next = |index: usize| self.wall_offsets.get(index + 1).map_or(Duration::MAX, |next| next.0);
         let in_force =
-            self.wall_offsets.iter().enumerate().filter(|(index, (at, _))| *at < until && next(*index) > from);
+            self.wall_offsets.iter().enumerate().filter(|(index, (at, _))| *at < until && next(*index) > from.max(*at));
         in_force.map(|(_, (_, offset))| *offset).collect()
     }
 
@@ -182,7 +217,9 @@ impl World {
             if self.truth.foreign_within(member, start, end + Duration::from_secs(1)) {
                 self.report.beyond_protocol = true;
             } else {
-                return Err(Violation::new(format!("transactions could run on member {member} at the restore point")));
+                return Err(Violation::new(format!(
+                    "transactions could run on member {member} between {start:?} and {end:?}"
+                )));
             }
         }
         Ok(())

@@ -4,6 +4,7 @@ use super::check::{Truth, Violation};
 use super::faults::{Fault, Planned};
 use super::gate::{Flavour, Gate, PauseOutcome};
 use super::random::Random;
+use super::witness::Witness;
 use crate::domain::{Evidence, Member, Now, StoreClock, Trigger};
 use crate::scalar::{Answer, Failure, FailureKind};
 use crate::window::{Call, Effect, Event, Input, Journal, MARGIN, Plan, State, Window};
@@ -112,9 +113,7 @@ pub(super) struct Process {
     inbox: Vec<Input>,
     dirty: bool,
     tick_at: Option<Duration>,
-    pub first_pause: Option<Duration>,
-    pub first_unpause: Option<Duration>,
-    pub known_foreign: Vec<bool>,
+    pub witness: Witness,
 }
 
 /// The world of one window.
@@ -137,10 +136,13 @@ pub struct World {
     next_message: Option<Fault>,
     next_append: Option<Fault>,
     census: Option<Fault>,
+    /// The census after the window was told wrong, or not at all.
+    pub(super) census_spoilt: bool,
     long_transaction: bool,
     pub(super) abandoned: Vec<usize>,
     pub(super) truth: Truth,
     pub(super) report: Report,
+    pub(super) clocks: Vec<StoreClock>,
     pub(super) store_offsets: Vec<SignedDuration>,
     foreign_ids: u64,
 }
@@ -181,9 +183,11 @@ impl World {
             next_message: None,
             next_append: None,
             census: None,
+            census_spoilt: false,
             long_transaction: false,
             abandoned: Vec::new(),
             report: Report::default(),
+            clocks: clocks.clone(),
             store_offsets,
             foreign_ids: FOREIGN,
         };
@@ -227,9 +231,7 @@ impl World {
             inbox: vec![Input::Tick],
             dirty: true,
             tick_at: None,
-            first_pause: None,
-            first_unpause: None,
-            known_foreign: vec![false; members],
+            witness: Witness::new(members),
         });
     }
 
@@ -294,6 +296,7 @@ impl World {
             return Ok(());
         }
         for input in std::mem::take(&mut process.inbox) {
+            process.witness.told(now.mono, &process.window, &input);
             process.window.absorb(now, input);
         }
         let effects = process.window.advance(now);
@@ -301,6 +304,7 @@ impl World {
         for effect in effects {
             self.carry_out(index, effect);
         }
+        self.check_deadline(index)?;
         let process = &mut self.processes[index];
         let fenced = process.epoch != self.epoch;
         let done = process.window.finished() || fenced && process.window.state(now) >= State::Verifying;
@@ -410,7 +414,6 @@ impl World {
                 }
             }
             Happening::Reply { process, member, request, answer } => {
-                self.note_foreign(process, member, &answer);
                 self.give(process, Input::Reply { member, request, answer });
             }
             Happening::Deadline { process, member, request } => {
@@ -523,15 +526,6 @@ impl World {
         self.schedule(after, Happening::Reply { process, member, request, answer });
     }
 
-    fn note_foreign(&mut self, process: usize, member: usize, answer: &Answer) {
-        if let Answer::Failed(failure) = answer
-            && matches!(failure.kind, FailureKind::StillPausedByOther | FailureKind::PauseInProgress)
-            && self.processes[process].first_unpause.is_none()
-        {
-            self.processes[process].known_foreign[member] = true;
-        }
-    }
-
     fn land(&mut self, process: usize, number: u32, event: Event, reply: Option<bool>) {
         let fenced = self.processes[process].epoch != self.epoch;
         let at = usize::try_from(number).unwrap_or(usize::MAX);
@@ -568,6 +562,7 @@ impl World {
 
     fn census(&mut self, process: usize) {
         let mut found = self.processes[process].window.members().to_vec();
+        self.census_spoilt |= self.census.is_some();
         let result = match self.census.take() {
             Some(Fault::CensusChanges) => {
                 found.pop();
