@@ -8,6 +8,7 @@ use std::time::Duration;
 
 /// The wall clock may move by this much, in nanoseconds, before that counts as a step.
 const LARGEST_NUDGE: i64 = 100_000_000;
+const EPOCH_SECONDS_NANOS: i128 = EPOCH_SECONDS as i128 * 1_000_000_000;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -189,6 +190,11 @@ impl World {
             }
         }
         if let Some((from, until)) = process.witness.proven() {
+            let least = offsets.iter().min().copied().unwrap_or(0);
+            let proven = EPOCH_SECONDS_NANOS + nanos(until) + i128::from(least);
+            if point.as_nanosecond() + 1_000_000_000 > proven {
+                return Err(Violation::new("the restore point lies after the last look"));
+            }
             self.check_quiet(from, until)?;
         }
         if quiet.length() + Duration::from_millis(250) < hold {

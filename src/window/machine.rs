@@ -56,6 +56,8 @@ pub struct Window {
     /// A person ends the hold of a pause by hand then.
     pub(super) finish: Option<Duration>,
     pub(super) held: Option<Interval>,
+    /// How long before the end of `held` the oldest of the last looks was asked: nothing shows that part quiet.
+    pub(super) unproven: Duration,
     pub(super) opening: Option<Now>,
     /// Least and most of wall clock minus monotonic clock while members were closed, in nanoseconds.
     pub(super) drift: Option<(i128, i128)>,
@@ -123,6 +125,7 @@ impl Window {
             last_ack: None,
             finish: None,
             held: None,
+            unproven: Duration::ZERO,
             opening: None,
             drift: None,
             census: None,
@@ -491,6 +494,8 @@ impl Window {
             && self.ahead.phase == Phase::Paused
             && self.live.iter().all(|live| live.closed_since(until))
         {
+            let asked = self.live.iter().filter_map(|live| live.look).map(|look| look.asked).min();
+            self.unproven = now.mono.saturating_sub(asked.unwrap_or(until));
             self.held = Some(Interval { start: ack.wall, end: now.wall });
             self.open_all(now);
         }
