@@ -51,17 +51,24 @@ impl Truth {
         self.foreign_pauses[member].push(now);
     }
 
-    /// Whether transactions could run on a member at any moment strictly inside the span.
-    fn active_within(&self, member: usize, start: Duration, end: Duration) -> bool {
+    /// The spans, touching this one, in which transactions could run on a member.
+    fn active_within(
+        &self,
+        member: usize,
+        start: Duration,
+        end: Duration,
+    ) -> impl Iterator<Item = (Duration, Duration)> {
         let log = &self.active[member];
-        log.iter().enumerate().any(|(index, (from, active))| {
-            let until = log.get(index + 1).map_or(Duration::MAX, |next| next.0);
-            *active && *from < end && until > start && *from != until
-        })
+        let next = |index: usize| log.get(index + 1).map_or(Duration::MAX, |next| next.0);
+        let spans = log.iter().enumerate().filter(|(_, (_, active))| *active);
+        spans
+            .map(move |(index, (from, _))| (*from, next(index)))
+            .filter(move |(from, until)| *from < end && *until > start && from != until)
     }
 
-    fn foreign_within(&self, member: usize, start: Duration, end: Duration) -> bool {
-        self.foreign_pauses[member].iter().any(|at| (start..=end).contains(at))
+    /// Whether someone else reopened a member and closed it again in this span: what no look could see.
+    fn flapped(&self, member: usize, (from, until): (Duration, Duration)) -> bool {
+        self.foreign_pauses[member].iter().any(|at| (from..=until).contains(at))
     }
 }
 
@@ -217,15 +224,12 @@ impl World {
 
     fn check_quiet(&mut self, start: Duration, end: Duration) -> Result<(), Violation> {
         for member in 0..self.members.len() {
-            if !self.truth.active_within(member, start, end) {
-                continue;
-            }
-            if self.truth.foreign_within(member, start, end + Duration::from_secs(1)) {
+            for span in self.truth.active_within(member, start, end) {
+                if !self.truth.flapped(member, span) {
+                    let what = format!("transactions could run on member {member} between {start:?} and {end:?}");
+                    return Err(Violation::new(what));
+                }
                 self.report.beyond_protocol = true;
-            } else {
-                return Err(Violation::new(format!(
-                    "transactions could run on member {member} between {start:?} and {end:?}"
-                )));
             }
         }
         Ok(())

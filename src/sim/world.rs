@@ -600,7 +600,15 @@ impl World {
             self.foreign_ids += 1;
             let (now, id) = (self.now, self.foreign_ids);
             self.truth.foreign_pause(now, member);
-            self.members[member].gate.pause(now, id, Some(500));
+            let lasts = self.random.millis(200, 2_000);
+            self.long_transaction |= self.random.once_in(2);
+            self.some_traffic(member, lasts);
+            if self.random.once_in(2) {
+                self.members[member].gate.pause_at_once(now, id);
+            } else {
+                let limit = i64::try_from(self.random.below(5_000)).unwrap_or(0) + 1;
+                self.members[member].gate.pause(now, id, Some(limit));
+            }
             self.after_gate(member);
         }
     }

@@ -346,6 +346,7 @@ impl Window {
     fn pause_answered(&mut self, now: Now, member: usize, sent: Duration, answer: &Answer) {
         let live = &mut self.live[member];
         let reason = live.pause_answered(now.mono, sent, self.plan.drain, answer);
+        let late = now.mono > sent + self.plan.drain + MARGIN;
         if matches!(live.attempt, Attempt::Acked { .. }) {
             self.cursor.acked += 1;
         }
@@ -355,7 +356,9 @@ impl Window {
         } else if self.cursor.acked == self.members.len() {
             self.last_ack = Some(now);
         }
-        if let Some(reason) = reason {
+        // Whoever took over meanwhile may have closed the intent: no further stage may follow.
+        let late = late.then(|| Reason::new(Code::PauseFailed, "its acknowledgement was read after its deadline"));
+        if let Some(reason) = reason.or(late) {
             self.void(now, self.named(member, reason));
         }
     }

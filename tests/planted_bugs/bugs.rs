@@ -210,7 +210,7 @@ pub const BUGS: &[Bug] = &[
         edits: &[(
             MEMBER,
             "attempt: Attempt::Doubtful { until: now + drain + MARGIN + GRACE },",
-            "attempt: Attempt::Doubtful { until: now },",
+            "attempt: Attempt::Doubtful { until: now }, suspect: false,",
         )],
     },
     Bug {
