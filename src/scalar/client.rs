@@ -4,10 +4,11 @@ use super::answer::{Answer, FailureKind};
 use super::dial::Dialer;
 use super::rpc::PauseRequest;
 use super::rpc::admin_client::AdminClient as Rpc;
-use super::status::{self, Request};
+use super::status::{self, Asked, Request};
 use super::tls::{ClientTls, TlsError};
 use crate::config;
 use crate::domain::{Member, Product};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tonic::Status;
@@ -52,7 +53,7 @@ impl Connector {
         let tls_name = self.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or(host);
         let dialer = Dialer { address: member.address.clone(), tls_name, tls: self.tls.clone() };
         let channel = Mutex::new(open_channel(&dialer));
-        AdminClient { dialer, channel }
+        AdminClient { dialer, channel, answered: AtomicBool::new(false) }
     }
 }
 
@@ -61,6 +62,8 @@ impl Connector {
 pub struct AdminClient {
     dialer: Dialer,
     channel: Mutex<Channel>,
+    /// Whether this member ever answered: if not, a lost plaintext connection may mean that it expects TLS.
+    answered: AtomicBool,
 }
 
 impl AdminClient {
@@ -118,8 +121,14 @@ impl AdminClient {
     ) -> Result<T, Answer> {
         let address = self.address();
         match tokio::time::timeout(deadline, call).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(status)) => Err(status::answer(request, &status, address, deadline)),
+            Ok(Ok(answer)) => {
+                self.answered.store(true, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Ok(Err(status)) => {
+                let plaintext_unproven = self.dialer.tls.is_none() && !self.answered.load(Ordering::Relaxed);
+                Err(status::answer(request, &status, &Asked { address, deadline, plaintext_unproven }))
+            }
             Err(_) => Err(Answer::failed(FailureKind::Unknown, status::no_answer(address, deadline))),
         }
     }

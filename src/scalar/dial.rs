@@ -75,6 +75,10 @@ impl Dialer {
     }
 }
 
+/// Liveness is asked of the kernels, by TCP keepalive, and not by HTTP/2 pings: measured on ScalarDB Server 3.13.6
+/// (grpc-java's default policy), a client that pings every 5 s loses its connection after 20 s, so that a drain longer
+/// than that would end with an unknown outcome and every warm channel would be cold again. A peer that vanished is
+/// noticed within 8 s; one whose kernel lives and whose process hangs, by the requests' deadlines.
 fn connector() -> HttpConnector {
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);

@@ -15,8 +15,18 @@ pub(super) enum Request {
     CheckPaused,
 }
 
+/// What is known of a request besides its kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) address: &'a str,
+    pub(super) deadline: Duration,
+    /// Plaintext, to a member that never answered anything.
+    pub(super) plaintext_unproven: bool,
+}
+
 /// What a failed request's status means.
-pub(super) fn answer(request: Request, status: &Status, address: &str, deadline: Duration) -> Answer {
+pub(super) fn answer(request: Request, status: &Status, asked: &Asked<'_>) -> Answer {
+    let address = asked.address;
     if let Some(dial) = cause::<DialError>(status) {
         return Answer::failed(FailureKind::Rejected, dial.to_string());
     }
@@ -24,7 +34,7 @@ pub(super) fn answer(request: Request, status: &Status, address: &str, deadline:
         return Answer::failed(FailureKind::Rejected, format!("{address} refused the TLS handshake: {alert}"));
     }
     if status.source().is_some() {
-        return Answer::failed(FailureKind::Unknown, lost(status, address, deadline));
+        return Answer::failed(FailureKind::Unknown, lost(status, asked));
     }
     let reason = status.get_details_error_info().map(|info| info.reason);
     let kind = match (request, status.code(), reason.as_deref()) {
@@ -37,7 +47,7 @@ pub(super) fn answer(request: Request, status: &Status, address: &str, deadline:
         }
         _ => FailureKind::Unknown,
     };
-    Answer::failed(kind, said(status, address, deadline))
+    Answer::failed(kind, said(status, asked))
 }
 
 /// The sentence for a request that nobody answered in time.
@@ -46,20 +56,23 @@ pub(super) fn no_answer(address: &str, deadline: Duration) -> String {
 }
 
 /// What the member itself said.
-fn said(status: &Status, address: &str, deadline: Duration) -> String {
+fn said(status: &Status, asked: &Asked<'_>) -> String {
+    let address = asked.address;
     match (status.code(), status.message()) {
-        (Code::DeadlineExceeded, _) | (Code::Cancelled, "Timeout expired") => no_answer(address, deadline),
+        (Code::DeadlineExceeded, _) | (Code::Cancelled, "Timeout expired") => no_answer(address, asked.deadline),
         (code, "") => format!("{address} answered {code:?}"),
         (code, message) => format!("{address} answered {code:?}: {message}"),
     }
 }
 
 /// What happened to the connection.
-fn lost(status: &Status, address: &str, deadline: Duration) -> String {
+fn lost(status: &Status, asked: &Asked<'_>) -> String {
+    let address = asked.address;
     if cause::<tonic::TimeoutExpired>(status).is_some() || status.code() == Code::DeadlineExceeded {
-        return no_answer(address, deadline);
+        return no_answer(address, asked.deadline);
     }
-    format!("the connection to {address} was lost: {}", chain(status))
+    let hint = if asked.plaintext_unproven { " (does it expect TLS?)" } else { "" };
+    format!("the connection to {address} was lost: {}{hint}", chain(status))
 }
 
 /// The innermost words of an error's chain, each once; the wrappers' own ("transport error") say nothing.
@@ -124,11 +137,11 @@ mod tests {
     use FailureKind::{DrainTimeout, GateOpened, PauseInProgress, Rejected, StillPausedByOther, Unknown};
     use tonic_types::ErrorDetails;
 
-    const DEADLINE: Duration = Duration::from_secs(3);
+    const ASKED: Asked<'static> =
+        Asked { address: "127.0.0.1:50053", deadline: Duration::from_secs(3), plaintext_unproven: false };
 
     fn kind(request: Request, status: &Status) -> FailureKind {
-        let answer = answer(request, status, "127.0.0.1:50053", DEADLINE);
-        answer.failure().expect("a failure").kind
+        answer(request, status, &ASKED).failure().expect("a failure").kind
     }
 
     fn with_reason(code: Code, reason: &str) -> Status {
@@ -174,7 +187,7 @@ mod tests {
     fn only_a_failed_dial_proves_that_a_request_never_left() {
         let refused = DialError::new("connection refused by 127.0.0.1:1".to_owned());
         let status = Status::from_error(Box::new(tonic::ConnectError(Box::new(refused))));
-        let answer_to_it = answer(Request::Pause, &status, "127.0.0.1:1", DEADLINE);
+        let answer_to_it = answer(Request::Pause, &status, &ASKED);
         assert_eq!(answer_to_it, Answer::failed(Rejected, "connection refused by 127.0.0.1:1"));
 
         let reset = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
@@ -185,9 +198,7 @@ mod tests {
 
     #[test]
     fn sentences_name_the_address_and_say_a_thing_once() {
-        let text = |status: &Status| {
-            answer(Request::Pause, status, "127.0.0.1:50053", DEADLINE).failure().expect("a failure").to_string()
-        };
+        let text = |status: &Status| answer(Request::Pause, status, &ASKED).failure().expect("a failure").to_string();
         assert_eq!(text(&Status::deadline_exceeded("x")), "127.0.0.1:50053 did not answer within 3s");
         assert_eq!(text(&Status::internal("boom")), "127.0.0.1:50053 answered Internal: boom");
         let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset");
