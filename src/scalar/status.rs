@@ -22,6 +22,8 @@ pub(super) struct Asked<'a> {
     pub(super) deadline: Duration,
     /// Plaintext, to a member that never answered anything.
     pub(super) plaintext_unproven: bool,
+    /// Why the member refused every TLS handshake of the channel, if it did.
+    pub(super) refused: Option<&'a str>,
 }
 
 /// What a failed request's status means.
@@ -30,10 +32,10 @@ pub(super) fn answer(request: Request, status: &Status, asked: &Asked<'_>) -> An
     if let Some(dial) = cause::<DialError>(status) {
         return Answer::failed(FailureKind::Rejected, dial.to_string());
     }
-    if let Some(alert) = handshake_alert(status) {
-        return Answer::failed(FailureKind::Rejected, format!("{address} refused the TLS handshake: {alert}"));
-    }
     if status.source().is_some() {
+        if let Some(reason) = asked.refused {
+            return Answer::failed(FailureKind::Rejected, format!("{address} refused the TLS handshake: {reason}"));
+        }
         return Answer::failed(FailureKind::Unknown, lost(status, asked));
     }
     let reason = status.get_details_error_info().map(|info| info.reason);
@@ -91,35 +93,6 @@ fn chain(status: &Status) -> String {
     if words.is_empty() { status.message().to_owned() } else { words.join(": ") }
 }
 
-/// An alert that a server sends only in place of completing the handshake. In TLS 1.3 it may come after the client
-/// has finished its own part and written the request, which the server then never decrypts; HTTP/2 forbids
-/// renegotiation and later client authentication, so on an established connection none of these exists.
-/// The type is lost on its way through h2, rustls' text is not.
-fn handshake_alert(status: &Status) -> Option<String> {
-    const ALERTS: [(&str, &str); 9] = [
-        ("CertificateRequired", "it requires a client certificate"),
-        ("UnknownCA", "it does not know the issuer of the client certificate"),
-        ("BadCertificate", "it finds the client certificate bad, or there is none"),
-        ("UnsupportedCertificate", "it does not support the client certificate"),
-        ("CertificateRevoked", "the client certificate is revoked"),
-        ("CertificateExpired", "the client certificate has expired"),
-        ("CertificateUnknown", "it does not accept the client certificate"),
-        ("AccessDenied", "access denied"),
-        ("DecryptError", "it cannot verify the client certificate's signature"),
-    ];
-    let mut next = status.source();
-    while let Some(error) = next {
-        let text = error.to_string();
-        if let Some((_, alert)) = text.split_once("received fatal alert: ")
-            && let Some((_, sentence)) = ALERTS.iter().find(|(name, _)| alert.starts_with(name))
-        {
-            return Some((*sentence).to_owned());
-        }
-        next = error.source();
-    }
-    None
-}
-
 fn cause<E: Error + 'static>(status: &Status) -> Option<&E> {
     let mut next = status.source();
     while let Some(error) = next {
@@ -137,8 +110,12 @@ mod tests {
     use FailureKind::{DrainTimeout, GateOpened, PauseInProgress, Rejected, StillPausedByOther, Unknown};
     use tonic_types::ErrorDetails;
 
-    const ASKED: Asked<'static> =
-        Asked { address: "127.0.0.1:50053", deadline: Duration::from_secs(3), plaintext_unproven: false };
+    const ASKED: Asked<'static> = Asked {
+        address: "127.0.0.1:50053",
+        deadline: Duration::from_secs(3),
+        plaintext_unproven: false,
+        refused: None,
+    };
 
     fn kind(request: Request, status: &Status) -> FailureKind {
         answer(request, status, &ASKED).failure().expect("a failure").kind
@@ -194,6 +171,15 @@ mod tests {
         assert_eq!(kind(Request::Pause, &reset), Unknown);
         let refused_later = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)));
         assert_eq!(kind(Request::Pause, &refused_later), Unknown);
+    }
+
+    #[test]
+    fn a_refused_handshake_explains_a_lost_connection_but_no_answer() {
+        let asked = Asked { refused: Some("no"), ..ASKED };
+        let lost = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::BrokenPipe)));
+        let rejected = Answer::failed(Rejected, "127.0.0.1:50053 refused the TLS handshake: no");
+        assert_eq!(answer(Request::Pause, &lost, &asked), rejected);
+        assert_eq!(answer(Request::Pause, &Status::internal(""), &asked).failure().map(|f| f.kind), Some(Unknown));
     }
 
     #[test]
