@@ -53,11 +53,13 @@ pub(super) struct Guarded {
     connections: Arc<Connections>,
     /// The member said something, or refused: nothing more to learn.
     settled: bool,
+    /// A write failed before the member said anything; what it said last is still to be read.
+    write_failed: Option<io::Error>,
 }
 
 impl Guarded {
     pub(super) const fn new(stream: TlsStream<TcpStream>, connections: Arc<Connections>) -> Self {
-        Self { stream, connections, settled: false }
+        Self { stream, connections, settled: false, write_failed: None }
     }
 
     fn judge(&mut self, error: &io::Error) -> bool {
@@ -72,19 +74,31 @@ impl Guarded {
         alert.is_some()
     }
 
-    /// A write that failed may have hit a connection whose alert still lies unread in the kernel.
+    /// A write that failed may have met a connection whose alert lies unread in the kernel, or of which the reactor
+    /// has not told yet: it fails when the reading side has spoken, which a broken connection soon does.
     fn written<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
-        if self.settled || !matches!(result, Poll::Ready(Err(_))) {
-            return result;
-        }
+        let error = match result {
+            Poll::Ready(Err(error)) if !self.settled => error,
+            other => return other,
+        };
         let mut space = [0; 64];
         let mut buffer = ReadBuf::new(&mut space);
-        if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_read(cx, &mut buffer)
-            && self.judge(&error)
-        {
-            return Poll::Ready(Err(error));
+        match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+            Poll::Pending => {
+                self.write_failed = Some(error);
+                Poll::Pending
+            }
+            Poll::Ready(Err(last)) if self.judge(&last) => Poll::Ready(Err(last)),
+            Poll::Ready(_) => {
+                self.settled = true;
+                Poll::Ready(Err(error))
+            }
         }
-        result
+    }
+
+    /// The write that failed before, as if it failed now.
+    fn failed_before<T>(&mut self) -> Option<Poll<io::Result<T>>> {
+        self.write_failed.take().map(|error| Poll::Ready(Err(error)))
     }
 }
 
@@ -107,17 +121,26 @@ impl AsyncRead for Guarded {
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        let result = match self.failed_before() {
+            Some(failed) => failed,
+            None => Pin::new(&mut self.stream).poll_write(cx, bytes),
+        };
         self.written(cx, result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        let result = match self.failed_before() {
+            Some(failed) => failed,
+            None => Pin::new(&mut self.stream).poll_flush(cx),
+        };
         self.written(cx, result)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let result = Pin::new(&mut self.stream).poll_shutdown(cx);
+        let result = match self.failed_before() {
+            Some(failed) => failed,
+            None => Pin::new(&mut self.stream).poll_shutdown(cx),
+        };
         self.written(cx, result)
     }
 }
