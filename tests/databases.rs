@@ -3,8 +3,12 @@
 mod support;
 
 use jiff::Timestamp;
+use rustix::process::Signal;
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 use support::postgres::Commit;
+use support::process::Process;
 use support::scalardb::scalar_admin;
 use support::transfers::{TOTAL, sum};
 use support::world::World;
@@ -118,4 +122,21 @@ fn a_server_comes_back_open_whether_it_was_killed_or_frozen() {
     assert!(admin::check_paused(frozen).is_err(), "a frozen server does not answer");
     world.mend();
     assert_eq!(world.paused(), [false, false]);
+}
+
+#[test]
+fn a_process_outlives_the_thread_that_started_it_but_not_its_guard() {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    let log = folder.path().join("log");
+    let mut sleep = Command::new("sleep");
+    sleep.arg("600");
+    let mut process = std::thread::spawn(move || Process::start("sleep", &sleep, &log)).join().expect("it starts");
+    assert!(process.is_running());
+    // stopped, it hears nothing but SIGKILL: the guard must see to that
+    process.signal(Signal::STOP);
+    assert!(process.is_running());
+    let entry = Path::new("/proc").join(process.id().to_string());
+    assert!(entry.exists());
+    drop(process);
+    assert!(!entry.exists());
 }

@@ -5,7 +5,7 @@ use stillpoint::scalar::rpc::{PauseRequest, admin_client::AdminClient};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
 
-const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// Whether the member on this port of loopback is closed; an error when it does not answer.
 pub fn check_paused(port: u16) -> Result<bool, Status> {
