@@ -114,6 +114,7 @@ jars() {
 transfer_client() {
   local source=$here/support/scalardb/Transfer.java to=$cache/transfer
   if cmp -s "$source" "$to/Transfer.java" && [ "$to/Transfer.class" -nt "$cache/server/pom.xml" ]; then return; fi
+  [ -e "$cache/server/pom.xml" ] || { lacks "the transfer client" "$databases"; return; }
   say "compiling the transfer client"
   rm -rf "$to" "$to.partial"
   mkdir -p "$to.partial"

@@ -4,6 +4,20 @@ use std::path::{Path, PathBuf};
 
 const ADVICE: &str = "run tests/setup.sh, which installs what the tests need";
 
+/// Panics at once when something that a world is made of is missing.
+pub fn require_all() {
+    for name in ["setpriv", "psql", "java"] {
+        program(name);
+    }
+    for name in ["initdb", "postgres", "pg_isready", "pg_waldump"] {
+        postgres_program(name);
+    }
+    for name in ["loader", "admin"] {
+        class_path(name);
+    }
+    transfer_class_path();
+}
+
 /// The path of a program, by name.
 pub fn program(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();

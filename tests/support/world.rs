@@ -3,6 +3,7 @@
 use super::admin;
 use super::postgres::{Commit, Postgres, WalPosition};
 use super::scalardb::{ScalardbServer, load_schema};
+use super::tools;
 use super::transfers::{self, Hold, Transfers};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,6 +35,7 @@ impl World {
 
     /// A world of its own, for a test that cannot share; returns when every account has its money.
     pub fn start() -> Self {
+        tools::require_all();
         let folder = new_folder();
         let databases = in_parallel(["postgres1", "postgres2"], |name| Postgres::start(name, &folder));
         // the servers look for their tables when they are first asked, so all three can start at once
