@@ -3,5 +3,7 @@
 
 pub mod config;
 pub mod domain;
+pub mod http;
+pub mod observe;
 pub mod scalar;
 pub mod window;
