@@ -38,8 +38,8 @@ pub struct Environment {
     /// Where the environments are
     #[arg(long, global = true, value_name = "DIR", env = "STILLPOINT_CONFIG_DIR", default_value = "config")]
     pub config_dir: PathBuf,
-    /// Config files, each overlaying the ones before it, instead of an environment
-    #[arg(long, global = true, value_name = "FILE", num_args = 1.., value_delimiter = ',')]
+    /// A config file instead of an environment; given several times, each overlays the ones before it
+    #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]
     pub config: Vec<PathBuf>,
 }
 
