@@ -11,9 +11,10 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 #[must_use]
 pub fn next_slot(schedule: &Schedule, after: Timestamp) -> Option<Timestamp> {
     let cron = parse_cron(&schedule.cron).ok()?;
-    let after = DateTime::<Utc>::from_timestamp_micros(after.as_microsecond())?.with_timezone(&schedule.time_zone);
+    // The parser carries a fraction of a second over into the slot.
+    let after = DateTime::<Utc>::from_timestamp(after.as_second(), 0)?.with_timezone(&schedule.time_zone);
     let slot = cron.find_next_occurrence(&after, false).ok()?;
-    Timestamp::from_microsecond(slot.timestamp_micros()).ok()
+    Timestamp::from_second(slot.timestamp()).ok()
 }
 
 /// The slots after an instant up to and including another, at most `most`.
