@@ -22,7 +22,9 @@ use tracing_appender::non_blocking::ErrorCounter;
 /// What the pages are made of.
 #[derive(Debug, Clone)]
 pub struct Pages {
+    /// Behind `/metrics`.
     pub metrics: Arc<Metrics>,
+    /// Behind `/healthz`, `/readyz` and two of the metrics.
     pub health: Arc<Health>,
     /// The log's count of dropped lines, read at each scrape; none: not exported.
     pub dropped_lines: Option<ErrorCounter>,

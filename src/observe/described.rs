@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 /// What Prometheus is told a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
+    /// Only grows.
     Counter,
+    /// Goes up and down.
     Gauge,
+    /// Counts observations by size.
     Histogram,
 }
 
@@ -25,8 +28,11 @@ impl Kind {
 /// One metric as people read about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
+    /// With its unit at the end.
     pub name: &'static str,
+    /// Counter, gauge or histogram.
     pub kind: Kind,
+    /// The names of its labels, in the order of their values.
     pub labels: &'static [&'static str],
     /// The unit of its value, for the reference.
     pub unit: &'static str,

@@ -28,10 +28,12 @@ pub enum Format {
 /// Why logging could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A level, or a list of directives, that is none.
     #[error(
         "{0:?} is no log level: use error, warn, info, debug, trace, or directives such as stillpoint=debug,h2=info"
     )]
     Level(String),
+    /// A process logs to one place only.
     #[error("logging was set up already")]
     Twice,
 }

@@ -57,19 +57,24 @@ struct Series {
 /// How many windows of a group ended in one way, as the catalog counts them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowTotal {
+    /// The group's name in the config.
     pub group: String,
+    /// How they ended.
     pub verdict: Verdict,
     /// The first reason's code; empty for a consistent window and a missed slot.
     pub reason: String,
+    /// How many, since the catalog began.
     pub count: u64,
 }
 
 /// A window's end, as far as metrics care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
+    /// How it ended.
     pub verdict: Verdict,
     /// The first reason; none when consistent or missed.
     pub reason: Option<Code>,
+    /// Only of a consistent window.
     pub restore_point: Option<Timestamp>,
     /// The quiet interval's length.
     pub quiet: Option<Duration>,
