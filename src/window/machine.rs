@@ -6,6 +6,7 @@ use super::journal::{Illegal, Journal, Phase};
 use super::member::{Attempt, Flight, Live, Look, expiry};
 use crate::domain::{Code, Evidence, Interval, Member, Now, Reason, StoreClock};
 use crate::scalar::{Answer, Failure, FailureKind};
+use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -62,6 +63,33 @@ pub struct Window {
     pub(super) census_asked: bool,
     pub(super) serial: u64,
     pub(super) cursor: Cursor,
+}
+
+/// What a window is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Preflight is done or under way, the slot has not come.
+    Waiting,
+    /// Every member is asked whether it is open.
+    Looking,
+    /// The intent is on its way to the disk.
+    Intending,
+    /// Pause requests are out.
+    Pausing,
+    /// All acknowledged; asked again.
+    Rechecking,
+    /// All closed.
+    Holding,
+    /// The hold is over; asked for the last time.
+    LastLook,
+    /// Unpause requests are out.
+    Opening,
+    /// The same, for a window that a dead process left.
+    Recovering,
+    /// All open; the members are found again.
+    Verifying,
+    /// The verdict is on its way to the disk, or there.
+    Concluding,
 }
 
 /// Counts that spare a look at every member at every input.
@@ -191,6 +219,30 @@ impl Window {
         &self.live
     }
 
+    /// When the first pause request left.
+    #[must_use]
+    pub fn first_pause(&self) -> Option<Timestamp> {
+        self.first_sent.map(|now| now.wall)
+    }
+
+    /// When the last member acknowledged its pause.
+    #[must_use]
+    pub fn pause_completed(&self) -> Option<Timestamp> {
+        self.last_ack.map(|now| now.wall)
+    }
+
+    /// Just before the first unpause request left.
+    #[must_use]
+    pub fn unpause_started(&self) -> Option<Timestamp> {
+        self.opening.map(|now| now.wall)
+    }
+
+    /// Whether a dead process left it.
+    #[must_use]
+    pub const fn recovered(&self) -> bool {
+        self.ahead.interrupted
+    }
+
     /// The fold of what is durable.
     #[must_use]
     pub const fn durable(&self) -> &Journal {
@@ -203,6 +255,24 @@ impl Window {
         match &self.ahead.outcome {
             Some(outcome) if outcome.verdict == crate::domain::Verdict::Consistent => self.durable.outcome.as_ref(),
             outcome => outcome.as_ref(),
+        }
+    }
+
+    /// What it is doing now, for people and for the simulation's counts.
+    #[must_use]
+    pub fn state(&self, now: Now) -> State {
+        match (self.ahead.phase, self.opening) {
+            (Phase::New, _) if now.mono < self.pause_at => State::Waiting,
+            (Phase::New, _) => State::Looking,
+            (Phase::Closed, _) => State::Concluding,
+            (Phase::Opened, _) => State::Verifying,
+            (Phase::Interrupted, _) => State::Recovering,
+            (_, Some(_)) => State::Opening,
+            (Phase::Intended, None) if self.durable.phase == Phase::New => State::Intending,
+            (Phase::Intended, None) if self.last_ack.is_none() => State::Pausing,
+            (Phase::Intended, None) => State::Rechecking,
+            _ if self.hold_until().is_some_and(|until| now.mono >= until) => State::LastLook,
+            _ => State::Holding,
         }
     }
 
@@ -449,7 +519,9 @@ impl Window {
     fn started(&mut self, now: Now, effect: &Effect) {
         match effect {
             Effect::Send { request, member, call: Call::Pause { .. }, .. } => {
-                self.first_sent.get_or_insert(now);
+                if self.first_sent.replace(self.first_sent.unwrap_or(now)).is_none() {
+                    self.watch_clock(now);
+                }
                 self.live[*member].attempt = Attempt::Flying { request: *request, sent: now.mono };
                 self.serial = self.serial.max(*request);
             }

@@ -11,8 +11,8 @@ mod machine;
 mod member;
 mod verdict;
 
-pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan, STAGE_SLACK};
+pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, PAUSE_MARGIN, Plan};
 pub use input::{Call, Effect, Input};
 pub use journal::{Illegal, Journal, Phase};
-pub use machine::Window;
+pub use machine::{State, Window};
 pub use member::{Attempt, Live};

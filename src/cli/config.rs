@@ -1,0 +1,65 @@
+//! `config check|show|schema`: what they print, and their exit codes. Nothing is contacted.
+
+use crate::config::{self, Errors, Files, Loaded};
+
+/// The exit code for a config that is wrong.
+pub const BAD_CONFIG: u8 = 2;
+
+/// What a command prints and how it ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Output {
+    /// For standard output.
+    pub stdout: String,
+    /// For standard error.
+    pub stderr: String,
+    /// The exit code: 0, or [`BAD_CONFIG`].
+    pub code: u8,
+}
+
+impl Output {
+    fn good(stdout: String) -> Self {
+        Self { stdout, stderr: String::new(), code: 0 }
+    }
+
+    fn bad(errors: &Errors) -> Self {
+        let count = errors.0.len();
+        let plural = if count == 1 { "" } else { "s" };
+        Self { stdout: String::new(), stderr: format!("{errors}\n{count} error{plural}\n"), code: BAD_CONFIG }
+    }
+}
+
+/// Checks an environment: a line for each layer and the totals, or every fault.
+#[must_use]
+pub fn check(files: &Files, variables: impl IntoIterator<Item = (String, String)>) -> Output {
+    match config::load(files, variables) {
+        Ok(loaded) => Output::good(summary(&loaded)),
+        Err(errors) => Output::bad(&errors),
+    }
+}
+
+fn summary(loaded: &Loaded) -> String {
+    let groups = loaded.config.groups.len();
+    let clusters: usize = loaded.config.groups.values().map(|group| group.clusters.len()).sum();
+    let mut text: String = loaded.layers.iter().map(|layer| format!("{layer}: ok\n")).collect();
+    text.push_str(&format!("ok: {}, {}\n", counted(groups, "group"), counted(clusters, "cluster")));
+    text
+}
+
+fn counted(count: usize, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Prints the merged environment as YAML, each value with the place it came from, secrets hidden; or every fault.
+#[must_use]
+pub fn show(files: &Files, variables: impl IntoIterator<Item = (String, String)>) -> Output {
+    match config::load(files, variables) {
+        Ok(loaded) => Output::good(loaded.view.to_string()),
+        Err(errors) => Output::bad(&errors),
+    }
+}
+
+/// Prints the JSON Schema of a config file, the same text as the repository's `config/schema.json`.
+#[must_use]
+pub fn schema() -> Output {
+    Output::good(config::json_schema())
+}

@@ -1,0 +1,18 @@
+//! What holds where nobody wrote anything, in the words a user would write.
+
+pub const CATALOG: &str = "sqlite:///var/lib/stillpoint/catalog.db";
+/// Loopback: who wants to be scraped from elsewhere says so, as `config/default.yaml` does.
+pub const HTTP: &str = "127.0.0.1:9650";
+pub const SWEEP_INTERVAL: &str = "1m";
+
+pub const TIME_ZONE: &str = "UTC";
+pub const LEAD: &str = "2m";
+pub const STARTING_DEADLINE: &str = "1h";
+pub const ATTEMPTS: u32 = 2;
+pub const RETRY_DELAY: &str = "5m";
+
+pub const HOLD: &str = "10s";
+pub const DRAIN: &str = "30s";
+pub const MAX_PAUSE: &str = "60s";
+
+pub const STAGE: u32 = 0;

@@ -1,0 +1,303 @@
+//! What may stand in a file: everything optional, because a layer may hold any part of an environment.
+//!
+//! Names have optional values too: a name with nothing below it is told as such, not taken back from the layer below.
+//! The docstrings here are the descriptions in the JSON Schema.
+
+use crate::domain::Product;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A Stillpoint environment, or one layer of it. Files are overlaid from left to right: mappings are merged, everything else is replaced.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with the keys daemon and groups")]
+#[schemars(title = "Stillpoint environment")]
+pub struct Root {
+    /// What belongs to the process, not to a group.
+    pub daemon: Option<Daemon>,
+    /// The consistency groups by name: lower-case letters, digits and dashes, at most 63.
+    #[serde(default)]
+    #[schemars(schema_with = "names::<Group>")]
+    pub groups: Option<BTreeMap<String, Option<Group>>>,
+}
+
+/// What belongs to the process, not to a group.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with the daemon's settings")]
+pub struct Daemon {
+    /// The durable record: `sqlite:///` and an absolute path, on a local filesystem. Default: sqlite:///var/lib/stillpoint/catalog.db.
+    #[schemars(regex(pattern = r"^(sqlite:///.+|postgres(ql)?://.+)$"))]
+    pub catalog: Option<String>,
+    /// ADDRESS:PORT of /metrics, /healthz and /readyz; `none` (or null): nowhere. Default: 127.0.0.1:9650.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(with = "Option<String>")]
+    pub http: Option<Option<String>>,
+    /// The control socket, an absolute path. Default: beside the catalog, with the extension .sock.
+    pub socket: Option<String>,
+    /// How often every member is asked between windows whether it is paused. Default: 1m.
+    pub sweep_interval: Option<Span>,
+}
+
+/// A consistency group: the clusters and stores that must be restored to the same instant.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with a group's settings")]
+pub struct Group {
+    /// When windows start by themselves; without it only people start them.
+    pub schedule: Option<Schedule>,
+    /// How long things may take in a window.
+    pub window: Option<Window>,
+    /// What to do about a Scalar workload in the group's namespaces that no group lists. Belongs to clusters found through Kubernetes.
+    pub coverage: Option<Coverage>,
+    /// Name patterns of workloads that `coverage` leaves out.
+    pub ignore: Option<Vec<String>>,
+    /// The group's clusters by name: lower-case letters, digits and dashes, at most 63.
+    #[serde(default)]
+    #[schemars(schema_with = "names::<Cluster>")]
+    pub clusters: Option<BTreeMap<String, Option<Cluster>>>,
+    /// The databases to be restored to the point, by name. This version cannot follow any and refuses them.
+    #[serde(default)]
+    #[schemars(schema_with = "names::<Store>")]
+    pub stores: Option<BTreeMap<String, Option<Store>>>,
+}
+
+/// When a group's slots are, and what happens around them.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {cron: \"0 3 * * *\"}")]
+pub struct Schedule {
+    /// Five fields (minute, hour, day of month, month, day of week), six with seconds in front, or @daily and its like.
+    pub cron: Option<String>,
+    /// The IANA time zone of the cron expression. Default: UTC.
+    pub time_zone: Option<String>,
+    /// Preflight starts this long before the slot. Default: 2m.
+    pub lead: Option<Span>,
+    /// A refused window is tried again until this long after its slot. Default: 1h.
+    pub starting_deadline: Option<Span>,
+    /// How often a slot's window may be tried when it is discarded. Default: 2.
+    #[schemars(range(min = 1, max = 10))]
+    pub attempts: Option<u32>,
+    /// How long after a discarded window the next attempt starts. Default: 5m.
+    pub retry_delay: Option<Span>,
+}
+
+/// How long things may take in a window.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {hold: 10s, drain: 30s, max_pause: 60s}")]
+pub struct Window {
+    /// From the last acknowledgement to the first unpause request, at least 2s. Default: 10s.
+    pub hold: Option<Span>,
+    /// How long a member may wait for its open transactions. Default: 30s.
+    pub drain: Option<Span>,
+    /// The first unpause request leaves no later than this after the first pause request: at least stages × drain + hold + 1s. Default: 60s.
+    pub max_pause: Option<Span>,
+}
+
+/// What to do about workloads that no group lists.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Coverage {
+    /// Refuse the window.
+    Refuse,
+    /// Warn only.
+    Warn,
+}
+
+/// One deployment whose members serve the Scalar admin interface; exactly one of `addresses`, `srv` and `kubernetes` says where they are.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping with a cluster's settings")]
+pub struct Cluster {
+    /// What is deployed; it gives the admin port where an address has none.
+    pub product: Option<Product>,
+    /// The members as HOST:PORT; an IPv6 address in brackets.
+    pub addresses: Option<Vec<String>>,
+    /// A DNS SRV name, such as `_scalardb._tcp.billing-headless.shop.svc.cluster.local`.
+    pub srv: Option<String>,
+    /// Found through the Kubernetes API. This version cannot and refuses it.
+    pub kubernetes: Option<Kubernetes>,
+    /// Clusters of a lower stage are paused first. Default: 0.
+    pub stage: Option<u32>,
+    /// TLS to the members; without it, plaintext.
+    pub tls: Option<Tls>,
+}
+
+/// A cluster's place in Kubernetes: a `release` of Scalar's Helm chart, or a `selector` with a `port`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {namespace: shop, release: orders}")]
+pub struct Kubernetes {
+    /// The context in the kubeconfig; without it, the current one.
+    pub context: Option<String>,
+    /// An absolute path; without it, the usual places.
+    pub kubeconfig: Option<String>,
+    /// The namespace of the pods.
+    pub namespace: Option<String>,
+    /// The Helm release of the product's own chart.
+    pub release: Option<String>,
+    /// A label selector, such as `app=checkout`; goes with `port`.
+    pub selector: Option<String>,
+    /// The admin port of the selected pods.
+    #[schemars(range(min = 1))]
+    pub port: Option<u16>,
+}
+
+/// TLS to a cluster's members. Files are PEM, read when a connection is made; a secret is never written here.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {ca_file: /tls/ca.crt, server_name: checkout}")]
+pub struct Tls {
+    /// The certificates to trust, an absolute path; without it, the system's.
+    pub ca_file: Option<String>,
+    /// The name that the certificate must carry, in place of the address's host.
+    pub server_name: Option<String>,
+    /// The client certificate chain, an absolute path; goes with `key_file`.
+    pub cert_file: Option<String>,
+    /// The client's private key, an absolute path; goes with `cert_file`.
+    pub key_file: Option<String>,
+}
+
+/// One database to be restored to the point; exactly one kind.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping with one kind of store, such as {rds: {region: us-east-1, instance: ledger}}"
+)]
+pub struct Store {
+    /// DynamoDB tables.
+    pub dynamodb: Option<Dynamodb>,
+    /// An RDS instance.
+    pub rds: Option<Rds>,
+    /// An Aurora cluster.
+    pub aurora: Option<Aurora>,
+    /// A PostgreSQL server.
+    pub postgresql: Option<Postgresql>,
+}
+
+/// DynamoDB tables of one region.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, tables: {include: [\"orders.*\"]}}")]
+pub struct Dynamodb {
+    /// The AWS region.
+    pub region: Option<String>,
+    /// Which tables, by ScalarDB's names `<namespace>.<table>`.
+    pub tables: Option<Tables>,
+    /// Stands in front of every table's name physically.
+    pub prefix: Option<String>,
+    /// How often restore points are materialized. Default: always.
+    #[expect(dead_code, reason = "its values are checked by their type; the stores' own issue reads it")]
+    pub materialize: Option<Materialize>,
+}
+
+/// Globs over ScalarDB's names `<namespace>.<table>`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {include: [\"orders.*\"]}")]
+pub struct Tables {
+    /// Tables that belong to the store.
+    pub include: Option<Vec<String>>,
+    /// Tables that don't, although `include` names them.
+    pub exclude: Option<Vec<String>>,
+}
+
+/// How often restore points are materialized.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Materialize {
+    /// Every restore point.
+    Always,
+    /// The first one of a day.
+    Daily,
+    /// The first one of a week.
+    Weekly,
+    /// None.
+    Never,
+}
+
+/// An RDS instance.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, instance: ledger}")]
+pub struct Rds {
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The instance's identifier.
+    pub instance: Option<String>,
+}
+
+/// An Aurora cluster.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, cluster: billing}")]
+pub struct Aurora {
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The cluster's identifier.
+    pub cluster: Option<String>,
+}
+
+/// A PostgreSQL server.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {url_file: /run/secrets/ledger-url}")]
+pub struct Postgresql {
+    /// A file that holds the connection URL, an absolute path; the URL itself is never written here, because it carries a password.
+    pub url_file: Option<String>,
+}
+
+/// A duration as it was written; the validation reads it, so that all wrong ones are told at once.
+#[derive(Debug, Clone)]
+pub enum Span {
+    /// `10s`
+    Text(String),
+    /// A number without a unit.
+    Bare(String),
+}
+
+impl<'de> Deserialize<'de> for Span {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SpanVisitor)
+    }
+}
+
+struct SpanVisitor;
+
+impl Visitor<'_> for SpanVisitor {
+    type Value = Span;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a duration such as 10s, 1m30s or 500ms")
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Span, E> {
+        Ok(Span::Text(value.to_owned()))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Span, E> {
+        Ok(Span::Bare(value.to_string()))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Span, E> {
+        Ok(Span::Bare(value.to_string()))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Span, E> {
+        Ok(Span::Bare(value.to_string()))
+    }
+}
+
+impl JsonSchema for Span {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Duration".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "Whole numbers with units, largest first: 10s, 1m30s, 500ms, 2m, 1h.",
+            "type": "string",
+            "pattern": r"^(?=.)(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+        })
+    }
+}
+
+/// Tells a null that was written from a key that was not.
+fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// A mapping from names, as groups and clusters have them.
+fn names<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let value = generator.subschema_for::<T>();
+    schemars::json_schema!({
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": super::names::PATTERN, "maxLength": super::names::LONGEST},
+        "additionalProperties": value,
+    })
+}

@@ -1,0 +1,213 @@
+//! The merged environment as YAML, each value with the place it came from.
+
+use super::error::Place;
+use super::layer::Layer;
+use super::path::KeyPath;
+use super::{Config, defaults, yaml};
+use config::{Value, ValueKind};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A line of the merged YAML: the text, and where its value came from (none for the line of a mapping's key).
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    text: String,
+    origin: Option<String>,
+}
+
+/// The merged environment; its `Display` is YAML whose comments tell the origins. Secrets are hidden.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    lines: Vec<Line>,
+}
+
+/// Comments further right than this are no help on a usual terminal.
+const WIDEST: usize = 72;
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let commented = self.lines.iter().filter(|line| line.origin.is_some());
+        let width = commented.map(|line| line.text.chars().count()).filter(|width| *width <= WIDEST).max().unwrap_or(0);
+        for line in &self.lines {
+            match &line.origin {
+                Some(origin) => writeln!(f, "{:width$}  # {origin}", line.text)?,
+                None => writeln!(f, "{}", line.text)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Draws the view of what was merged, with the built-in defaults filled in.
+pub fn view(merged: &Value, layers: &[Layer], config: &Config) -> View {
+    let mut merged = merged.clone();
+    fill(&mut merged, config);
+    let mut drawing = Drawing { layers, lines: Vec::new() };
+    if let ValueKind::Table(table) = &merged.kind {
+        drawing.table(table, &KeyPath::default(), 0);
+    }
+    View { lines: drawing.lines }
+}
+
+type Table = config::Map<String, Value>;
+
+fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
+    let value = parent.entry(key.to_owned()).or_insert_with(|| Value::from(Table::new()));
+    if !matches!(value.kind, ValueKind::Table(_)) {
+        *value = Value::from(Table::new());
+    }
+    match &mut value.kind {
+        ValueKind::Table(table) => table,
+        _ => unreachable!("made a table two lines above"),
+    }
+}
+
+fn default(table: &mut Table, key: &str, value: &str) {
+    // Null means the default everywhere but for `http`, which is filled in only where nothing was written.
+    let is_written = table.get(key).is_some_and(|value| key == "http" || !matches!(value.kind, ValueKind::Nil));
+    if !is_written {
+        table.insert(key.to_owned(), Value::from(value));
+    }
+}
+
+/// Puts the built-in defaults where nobody wrote anything.
+fn fill(merged: &mut Value, config: &Config) {
+    let ValueKind::Table(root) = &mut merged.kind else { return };
+    let daemon = table(root, "daemon");
+    default(daemon, "catalog", defaults::CATALOG);
+    default(daemon, "http", defaults::HTTP);
+    default(daemon, "socket", &yaml::scalar(&config.daemon.socket.display().to_string()));
+    default(daemon, "sweep_interval", defaults::SWEEP_INTERVAL);
+    let groups = table(root, "groups");
+    for (name, group) in &config.groups {
+        let written = table(groups, name);
+        if group.schedule.is_some() {
+            let schedule = table(written, "schedule");
+            default(schedule, "time_zone", defaults::TIME_ZONE);
+            default(schedule, "lead", defaults::LEAD);
+            default(schedule, "starting_deadline", defaults::STARTING_DEADLINE);
+            default(schedule, "attempts", &defaults::ATTEMPTS.to_string());
+            default(schedule, "retry_delay", defaults::RETRY_DELAY);
+        }
+        let window = table(written, "window");
+        default(window, "hold", defaults::HOLD);
+        default(window, "drain", defaults::DRAIN);
+        default(window, "max_pause", defaults::MAX_PAUSE);
+        for name in group.clusters.keys() {
+            default(table(table(written, "clusters"), name), "stage", &defaults::STAGE.to_string());
+        }
+    }
+}
+
+/// Keys in the order in which people write them; others follow by name.
+const ORDER: [&str; 29] = [
+    "daemon",
+    "groups",
+    "catalog",
+    "http",
+    "socket",
+    "sweep_interval",
+    "schedule",
+    "window",
+    "clusters",
+    "cron",
+    "time_zone",
+    "lead",
+    "starting_deadline",
+    "attempts",
+    "retry_delay",
+    "hold",
+    "drain",
+    "max_pause",
+    "product",
+    "addresses",
+    "srv",
+    "kubernetes",
+    "stage",
+    "tls",
+    "ca_file",
+    "server_name",
+    "cert_file",
+    "key_file",
+    "stores",
+];
+
+struct Drawing<'a> {
+    layers: &'a [Layer],
+    lines: Vec<Line>,
+}
+
+impl Drawing<'_> {
+    fn table(&mut self, table: &Table, path: &KeyPath, depth: usize) {
+        let rank = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
+        let sorted: BTreeMap<(usize, &String), &Value> =
+            table.iter().map(|(key, value)| ((rank(key), key), value)).collect();
+        for ((_, key), value) in sorted {
+            self.entry(key, value, &path.key(key), depth);
+        }
+    }
+
+    fn entry(&mut self, key: &str, value: &Value, path: &KeyPath, depth: usize) {
+        let front = format!("{}{}:", "  ".repeat(depth), yaml::scalar(key));
+        match &value.kind {
+            ValueKind::Table(table) if !table.is_empty() => {
+                self.lines.push(Line { text: front, origin: None });
+                self.table(table, path, depth + 1);
+            }
+            ValueKind::Array(list) if !list.is_empty() => {
+                self.push(front, value, path);
+                for element in list {
+                    self.lines
+                        .push(Line { text: format!("{}- {}", "  ".repeat(depth + 1), leaf(element)), origin: None });
+                }
+            }
+            // Null says "the default", and where there is none the key is as good as not written.
+            ValueKind::Nil if key != "http" => {}
+            _ => self.push(format!("{front} {}", leaf(value)), value, path),
+        }
+    }
+
+    fn push(&mut self, text: String, value: &Value, path: &KeyPath) {
+        let layer = value.origin().and_then(|name| self.layers.iter().rev().find(|layer| layer.name == name));
+        let origin = match layer.and_then(|layer| layer.key_place(path)) {
+            // A line is enough to find it, and keeps the comments short.
+            Some(Place::File { path, at: Some((line, _)) }) => format!("{path}:{line}"),
+            Some(place) => place.to_string(),
+            None => value.origin().unwrap_or("default").to_owned(),
+        };
+        self.lines.push(Line { text, origin: Some(origin) });
+    }
+}
+
+fn leaf(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Nil => "null".to_owned(),
+        ValueKind::Table(_) => "{}".to_owned(),
+        ValueKind::Array(_) => "[]".to_owned(),
+        ValueKind::String(text) if value.origin().is_some() => yaml::scalar(&hide(text)),
+        // Numbers, and defaults, which are stored as their own YAML.
+        other => other.to_string(),
+    }
+}
+
+/// Replaces the password of a URL. Validation refuses passwords in YAML; this holds if one ever slips through.
+pub fn hide(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    // To the last @, because a password may hold one itself.
+    match (rest.split_once(':'), rest.rfind('@')) {
+        (Some((user, _)), Some(at)) if user.len() < at => format!("{scheme}://{user}:***{}", &rest[at..]),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hide;
+
+    #[test]
+    fn passwords_in_urls_are_hidden() {
+        assert_eq!(hide("postgres://me:secret@db/x"), "postgres://me:***@db/x");
+        assert_eq!(hide("sqlite:///a@b"), "sqlite:///a@b");
+        assert_eq!(hide("10s"), "10s");
+    }
+}

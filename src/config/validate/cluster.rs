@@ -1,0 +1,172 @@
+//! One cluster: its product, where its members are, and TLS to them.
+
+use super::super::error::Wrong;
+use super::super::path::KeyPath;
+use super::super::{Cluster, Source, Tls, defaults, names, raw};
+use super::{Check, other_name};
+use crate::domain::Product;
+use std::path::PathBuf;
+
+const PRODUCTS: &str = "one of scalardb-cluster, scalardb-server, scalardl-ledger, scalardl-auditor, custom";
+const ONE_SOURCE: &str = "exactly one of addresses, srv, kubernetes";
+
+/// None when a part without which there is no cluster is faulty; the fault is recorded.
+pub fn cluster(
+    check: &mut Check<'_>,
+    path: &KeyPath,
+    name: &str,
+    raw: raw::Cluster,
+    all: &[String],
+) -> Option<Cluster> {
+    check.name(path, name);
+    let sources: Vec<&str> = [
+        raw.addresses.as_ref().map(|_| "addresses"),
+        raw.srv.as_ref().map(|_| "srv"),
+        raw.kubernetes.as_ref().map(|_| "kubernetes"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if raw.product.is_none() && sources.is_empty() {
+        // Most likely a layer that misspelled the cluster it meant to change.
+        let wrong = Wrong::new("the cluster has neither a product nor members")
+            .expected(format!("a product, and {ONE_SOURCE}"));
+        check.fault(path, wrong.nearest(other_name(name, all)));
+        return None;
+    }
+    if raw.product.is_none() {
+        check.missing(path, "product", PRODUCTS);
+    }
+    let tls = raw.tls.map(|raw| tls(check, &path.key("tls"), raw));
+    only_one(check, path, &sources);
+    if let Some(kubernetes) = &raw.kubernetes {
+        in_kubernetes(check, &path.key("kubernetes"), kubernetes, raw.product);
+    }
+    let addresses = raw.addresses.map(|list| addresses(check, &path.key("addresses"), &list, raw.product));
+    let srv = raw.srv.and_then(|text| srv(check, &path.key("srv"), &text));
+    let source = addresses.map(Source::Addresses).or(srv.map(Source::Srv))?;
+    Some(Cluster {
+        name: name.to_owned(),
+        product: raw.product?,
+        stage: raw.stage.unwrap_or(defaults::STAGE),
+        source,
+        tls,
+    })
+}
+
+fn only_one(check: &mut Check<'_>, path: &KeyPath, sources: &[&str]) {
+    match sources {
+        [] => check.fault(path, Wrong::new("nothing says where the members are").expected(ONE_SOURCE)),
+        [_] => {}
+        [first, rest @ ..] => {
+            let (_, place) = check.place(&path.key(first));
+            for other in rest {
+                let wrong = Wrong::new(format!("{other} stands beside {first} ({place})"));
+                check.fault(
+                    &path.key(other),
+                    wrong.expected(format!("{ONE_SOURCE} (null in a later file takes one back)")),
+                );
+            }
+        }
+    }
+}
+
+fn addresses(check: &mut Check<'_>, path: &KeyPath, list: &[String], product: Option<Product>) -> Vec<String> {
+    if list.is_empty() {
+        check.fault(path, Wrong::new("the list is empty").expected("at least one HOST:PORT"));
+    }
+    let mut all = Vec::new();
+    for (index, text) in list.iter().enumerate() {
+        let path = path.index(index);
+        if let Some(address) = check.take(&path, names::address(text, product)) {
+            once(check, &path, &address.to_lowercase(), text, "each member in one cluster, once");
+            all.push(address);
+        }
+    }
+    all
+}
+
+fn srv(check: &mut Check<'_>, path: &KeyPath, text: &str) -> Option<String> {
+    check.take(path, names::srv(text))?;
+    let identity = text.to_lowercase();
+    once(check, path, identity.trim_end_matches('.'), text, "each SRV name in one cluster");
+    Some(text.to_owned())
+}
+
+/// Faults the second use of what may be used once in an environment.
+fn once(check: &mut Check<'_>, path: &KeyPath, identity: &str, text: &str, expected: &str) {
+    if let Some(first) = check.members.get(identity).cloned() {
+        let (_, place) = check.place(&first);
+        check.fault(path, Wrong::new(format!("\"{text}\" is already {first} ({place})")).expected(expected));
+    } else {
+        check.members.insert(identity.to_owned(), path.clone());
+    }
+}
+
+fn in_kubernetes(check: &mut Check<'_>, path: &KeyPath, raw: &raw::Kubernetes, product: Option<Product>) {
+    if raw.namespace.as_deref().is_none_or(str::is_empty) {
+        check.missing(path, "namespace", "the namespace of the pods");
+    }
+    if raw.context.as_deref() == Some("") {
+        check.fault(&path.key("context"), Wrong::new("the context is empty").expected("a context of the kubeconfig"));
+    }
+    if let Some(file) = &raw.kubeconfig {
+        check.absolute(&path.key("kubeconfig"), file);
+    }
+    match (&raw.release, &raw.selector) {
+        (Some(_), Some(_)) => {
+            check.fault(
+                &path.key("selector"),
+                Wrong::new("selector stands beside release").expected("release, or selector and port"),
+            );
+        }
+        (None, None) => check.missing(path, "release", "release, or selector and port"),
+        (Some(_), None) if product == Some(Product::Custom) => {
+            let wrong = Wrong::new("a custom product has no chart of Scalar's, and so no release");
+            check.fault(&path.key("release"), wrong.expected("selector and port"));
+        }
+        (None, Some(_)) if raw.port.is_none() => check.missing(path, "port", "the admin port of the selected pods"),
+        _ => {}
+    }
+    if raw.port == Some(0) {
+        check.fault(&path.key("port"), Wrong::new("0 is not a port").expected("1 to 65535"));
+    }
+    let wrong = Wrong::new("members are found through Kubernetes only from a later version");
+    check.fault(path, wrong.expected("addresses or srv instead"));
+}
+
+fn tls(check: &mut Check<'_>, path: &KeyPath, raw: raw::Tls) -> Tls {
+    let files = [("ca_file", &raw.ca_file), ("cert_file", &raw.cert_file), ("key_file", &raw.key_file)];
+    for (key, file) in files {
+        match file.as_deref() {
+            Some(text) if text.contains("-----BEGIN") => {
+                let wrong = Wrong::new("PEM text stands here")
+                    .expected("the absolute path of a file; secrets are never written in YAML");
+                check.fault(&path.key(key), wrong);
+            }
+            Some(text) => check.absolute(&path.key(key), text),
+            None => {}
+        }
+    }
+    match (&raw.cert_file, &raw.key_file) {
+        (Some(_), None) => check
+            .fault(&path.key("cert_file"), Wrong::new("cert_file stands without key_file").expected("both or neither")),
+        (None, Some(_)) => check
+            .fault(&path.key("key_file"), Wrong::new("key_file stands without cert_file").expected("both or neither")),
+        _ => {}
+    }
+    if let Some(name) = &raw.server_name
+        && let Err(what) = names::host_name(name)
+    {
+        let wrong =
+            Wrong::new(format!("\"{name}\" {what}")).expected("the name in the certificate, without scheme and port");
+        check.fault(&path.key("server_name"), wrong);
+    }
+    let path_of = |file: Option<String>| file.map(PathBuf::from);
+    Tls {
+        ca_file: path_of(raw.ca_file),
+        server_name: raw.server_name,
+        cert_file: path_of(raw.cert_file),
+        key_file: path_of(raw.key_file),
+    }
+}

@@ -1,0 +1,150 @@
+//! The loop that drives one window: input, decide, append, apply, due.
+
+use super::clock::Clock;
+use super::status::Status;
+use crate::catalog::Catalog;
+use crate::domain::{Member, Now, Reason};
+use crate::scalar::{AdminClient, Answer, FailureKind};
+use crate::window::{Call, Effect, Input, State, Window};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// An append that takes longer is reported as failed; it may still land, which the retry finds out.
+const APPEND_LIMIT: Duration = Duration::from_secs(10);
+/// How many inputs are taken in before the window decides.
+const BATCH: usize = 1_024;
+
+/// How often a window that does not come further is shown anew.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+
+/// Finds the members again after the window.
+pub(super) type Census =
+    Box<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Vec<Member>, Reason>> + Send + Sync>;
+
+struct Shown {
+    members: Arc<[Member]>,
+    last: Option<(State, bool, Duration)>,
+}
+
+/// Everything one window needs of the outside.
+pub(super) struct Drive {
+    pub clock: Clock,
+    pub catalog: Catalog,
+    pub clients: Vec<AdminClient>,
+    pub census: Census,
+    pub commands: mpsc::Receiver<Input>,
+    pub status: watch::Sender<Status>,
+}
+
+impl Drive {
+    /// Runs the window to its durable end.
+    pub async fn run(mut self, mut window: Window) {
+        let clients: Vec<Arc<AdminClient>> = std::mem::take(&mut self.clients).into_iter().map(Arc::new).collect();
+        let (replies, mut inputs) = mpsc::channel(2 * clients.len() + 64);
+        let mut shown = Shown { members: window.members().into(), last: None };
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let now = self.clock.now();
+            for effect in window.advance(now) {
+                self.carry_out(&clients, &window, effect, &replies);
+            }
+            self.show(&window, now, &mut shown);
+            if window.finished() {
+                return;
+            }
+            let deadline = window.deadline();
+            tokio::select! {
+                _ = inputs.recv_many(&mut batch, BATCH) => {}
+                Some(command) = self.commands.recv() => batch.push(command),
+                () = until(self.clock, deadline) => {}
+            }
+            let now = self.clock.now();
+            for input in batch.drain(..) {
+                log(&window, &input);
+                window.absorb(now, input);
+            }
+        }
+    }
+
+    /// Shows the window when it came further, and now and then while it does not: a look costs all its members.
+    fn show(&self, window: &Window, now: Now, shown: &mut Shown) {
+        let (state, finished) = (window.state(now), window.finished());
+        let same =
+            shown.last.is_some_and(|(was, over, at)| (was, over) == (state, finished) && now.mono < at + SHOW_EVERY);
+        if !same {
+            shown.last = Some((state, finished, now.mono));
+            self.status.send_replace(Status::of(window, shown.members.clone(), now));
+        }
+    }
+
+    fn carry_out(&self, clients: &[Arc<AdminClient>], window: &Window, effect: Effect, inputs: &mpsc::Sender<Input>) {
+        let inputs = inputs.clone();
+        match effect {
+            Effect::Send { request, member, call, deadline, fresh } => {
+                let client = clients[member].clone();
+                if fresh {
+                    client.reconnect();
+                }
+                tokio::spawn(async move {
+                    let answer = ask(&client, call, deadline).await;
+                    // The loop is gone only when the window is finished: then nobody needs the answer.
+                    let _ = inputs.send(Input::Reply { member, request, answer }).await;
+                });
+            }
+            Effect::Append { number, event } => {
+                let catalog = self.catalog.clone();
+                let name = window.plan().window.clone();
+                tokio::spawn(async move {
+                    let written = tokio::time::timeout(APPEND_LIMIT, catalog.append(&name, number, &event)).await;
+                    let input = match written {
+                        Ok(Ok(())) => Input::Appended { number },
+                        Ok(Err(error)) => Input::AppendFailed { number, error: error.to_string() },
+                        Err(_) => Input::AppendFailed { number, error: "no answer from the disk".to_owned() },
+                    };
+                    let _ = inputs.send(input).await;
+                });
+            }
+            Effect::TakeCensus => {
+                let found = (self.census)();
+                tokio::spawn(async move {
+                    let _ = inputs.send(Input::Census(found.await)).await;
+                });
+            }
+        }
+    }
+}
+
+async fn until(clock: Clock, deadline: Option<Duration>) {
+    match deadline {
+        Some(deadline) => clock.sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ask(client: &AdminClient, call: Call, deadline: Duration) -> Answer {
+    match call {
+        Call::Pause { drain } => client.pause(drain, deadline).await,
+        Call::Unpause => client.unpause(deadline).await,
+        Call::CheckPaused => client.check_paused(deadline).await,
+    }
+}
+
+/// Failures are logged here, once, where they enter the window.
+fn log(window: &Window, input: &Input) {
+    let (name, group) = (&window.plan().window, &window.plan().group);
+    match input {
+        Input::Reply { member, answer: Answer::Failed(failure), .. } => {
+            let member = &window.members()[*member];
+            if failure.kind == FailureKind::Unknown {
+                tracing::warn!(window = %name, %group, cluster = %member.cluster, member = %member.name, "{failure}");
+            } else {
+                tracing::info!(window = %name, %group, cluster = %member.cluster, member = %member.name, "{failure}");
+            }
+        }
+        Input::AppendFailed { number, error } => {
+            tracing::error!(window = %name, %group, "append event {number}: {error}");
+        }
+        _ => {}
+    }
+}

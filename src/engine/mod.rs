@@ -1,0 +1,295 @@
+//! The engine drives windows on real members: one task a window, at most one window a group.
+
+mod clock;
+mod drive;
+mod find;
+mod force;
+mod status;
+mod sweep;
+
+pub use clock::Clock;
+pub use force::force_open;
+pub use status::Status;
+pub use sweep::{Sighting, sweep};
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::config::{Config, Group};
+use crate::domain::{Code, Reason, Trigger};
+use crate::scalar::discovery::Dns;
+use crate::window::{Event, Input, PAUSE_MARGIN, Plan, Window};
+use drive::Drive;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// What is asked for when a window is begun.
+#[derive(Debug, Clone, Copy)]
+pub struct Order {
+    pub trigger: Trigger,
+    /// The scheduled instant; the pause waits for it.
+    pub slot: Option<Timestamp>,
+    /// For a pause by hand: how long it may last.
+    pub limit: Option<Duration>,
+}
+
+/// A running window, from the outside. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    pub window: String,
+    commands: mpsc::Sender<Input>,
+    pub status: watch::Receiver<Status>,
+}
+
+impl Handle {
+    /// Opens everything: at the end of a pause by hand its verdict stands, any other window is void.
+    pub fn open(&self, reason: Reason) {
+        self.command(Input::Open(reason));
+    }
+
+    /// Gives members up, by name or address.
+    pub fn command(&self, input: Input) {
+        // A full queue means that the same was said sixteen times already.
+        let _ = self.commands.try_send(input);
+    }
+
+    /// Waits until the verdict is known and every member is done.
+    pub async fn concluded(&mut self) -> Status {
+        self.wait(Status::concluded).await
+    }
+
+    /// Waits until the verdict is durable.
+    pub async fn finished(&mut self) -> Status {
+        self.wait(|status| status.finished).await
+    }
+
+    /// Waits until every member answered that it is open, or is done.
+    pub async fn seen_open(&mut self) -> Status {
+        self.wait(|status| status.state.is_some() && status.unopened == 0).await
+    }
+
+    async fn wait(&mut self, until: impl Fn(&Status) -> bool) -> Status {
+        if let Ok(status) = self.status.wait_for(|status| until(status)).await {
+            return status.clone();
+        }
+        // The task is gone: what it said last stands.
+        self.status.borrow().clone()
+    }
+}
+
+/// Why a window was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Busy {
+    #[error("group {group} is in window {window}")]
+    Window { group: String, window: String },
+    #[error("the daemon is stopping")]
+    Stopping,
+}
+
+/// Drives the windows of all groups. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub clock: Clock,
+    pub catalog: Catalog,
+    pub config: Arc<Config>,
+    dns: Dns,
+    running: Arc<Mutex<Running>>,
+}
+
+#[derive(Default)]
+struct Running {
+    windows: BTreeMap<String, Handle>,
+    /// The addresses that each running window may have closed.
+    addresses: BTreeMap<String, Vec<String>>,
+    stopping: bool,
+}
+
+impl Engine {
+    #[must_use]
+    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, dns: Dns) -> Self {
+        Self { clock, catalog, config, dns, running: Arc::default() }
+    }
+
+    /// Begins a window of the group.
+    ///
+    /// # Errors
+    /// The group is in a window, or the daemon is stopping.
+    pub fn begin(&self, group: &Group, order: Order) -> Result<Handle, Busy> {
+        let plan = self.plan(group, order);
+        let (handle, commands, status) = self.reserve(&group.name, plan.window.clone())?;
+        let engine = self.clone();
+        let group = group.clone();
+        tokio::spawn(async move {
+            let (window, clients) = engine.preflight(&group, plan).await;
+            let census = engine.census(&group);
+            engine.drive(&group.name, window, clients, census, commands, status).await;
+        });
+        Ok(handle)
+    }
+
+    fn plan(&self, group: &Group, order: Order) -> Plan {
+        let started = self.clock.now().wall;
+        let settings = &group.window;
+        let mut stages: Vec<u32> = group.clusters.values().map(|cluster| cluster.stage).collect();
+        stages.sort_unstable();
+        stages.dedup();
+        let stages = u32::try_from(stages.len()).unwrap_or(u32::MAX);
+        let hold = order.limit.unwrap_or(settings.hold);
+        let max_pause = match order.limit {
+            Some(limit) => settings.drain * stages + limit + PAUSE_MARGIN,
+            None => settings.max_pause,
+        };
+        let window = format!("{}-{}", group.name, started.strftime("%Y%m%dT%H%M%S.%3fZ"));
+        let (group, trigger, slot, drain) = (group.name.clone(), order.trigger, order.slot, settings.drain);
+        Plan { window, group, trigger, slot, started, hold, drain, max_pause }
+    }
+
+    /// Finds the members, and refuses what cannot be begun.
+    async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<crate::scalar::AdminClient>) {
+        let found = find::members(group, self.dns).await.and_then(|members| {
+            let clients = find::clients(group, &members)?;
+            self.claim(&group.name, &members)?;
+            Ok((members, clients))
+        });
+        match found {
+            Ok((members, clients)) => {
+                let now = self.clock.now();
+                (Window::begin(plan, crate::domain::Evidence::Address, members, Vec::new(), now), clients)
+            }
+            Err(reason) => (Window::refuse(plan, vec![reason], self.clock.now()), Vec::new()),
+        }
+    }
+
+    fn claim(&self, group: &str, members: &[crate::domain::Member]) -> Result<(), Reason> {
+        let mut running = self.running();
+        for (other, addresses) in running.addresses.iter().filter(|(other, _)| *other != group) {
+            if let Some(shared) = members.iter().find(|member| addresses.contains(&member.address)) {
+                let sentence = format!("{shared} is in a window of group {other}");
+                return Err(Reason::new(Code::Recovering, sentence));
+            }
+        }
+        let mine = members.iter().map(|member| member.address.clone()).collect();
+        running.addresses.insert(group.to_owned(), mine);
+        Ok(())
+    }
+
+    fn census(&self, group: &Group) -> drive::Census {
+        let (group, dns) = (group.clone(), self.dns);
+        Box::new(move || {
+            let group = group.clone();
+            Box::pin(async move { find::members(&group, dns).await })
+        })
+    }
+
+    async fn drive(
+        &self,
+        group: &str,
+        window: Window,
+        clients: Vec<crate::scalar::AdminClient>,
+        census: drive::Census,
+        commands: mpsc::Receiver<Input>,
+        status: watch::Sender<Status>,
+    ) {
+        let (clock, catalog) = (self.clock, self.catalog.clone());
+        Drive { clock, catalog, clients, census, commands, status }.run(window).await;
+        let mut running = self.running();
+        running.windows.remove(group);
+        running.addresses.remove(group);
+    }
+
+    fn reserve(
+        &self,
+        group: &str,
+        window: String,
+    ) -> Result<(Handle, mpsc::Receiver<Input>, watch::Sender<Status>), Busy> {
+        let mut running = self.running();
+        if running.stopping {
+            return Err(Busy::Stopping);
+        }
+        if let Some(there) = running.windows.get(group) {
+            return Err(Busy::Window { group: group.to_owned(), window: there.window.clone() });
+        }
+        let (commands, receiver) = mpsc::channel(16);
+        let (sender, status) = watch::channel(Status::finding());
+        let handle = Handle { window, commands, status };
+        running.windows.insert(group.to_owned(), handle.clone());
+        Ok((handle, receiver, sender))
+    }
+
+    /// Begins to open whatever a dead process left, and answers with those windows. It does not wait for them.
+    ///
+    /// # Errors
+    /// The catalog cannot be read, or holds a journal that makes no sense; the others are recovered all the same.
+    pub async fn recover(&self) -> Result<Vec<Handle>, RecoverError> {
+        let mut handles = Vec::new();
+        let mut broken = None;
+        for (name, events) in self.catalog.open_windows().await? {
+            match self.recover_window(&events) {
+                Ok(handle) => handles.extend(handle),
+                Err(error) => broken = broken.or(Some(RecoverError::Journal { window: name, error })),
+            }
+        }
+        broken.map_or(Ok(handles), Err)
+    }
+
+    fn recover_window(&self, events: &[Event]) -> Result<Option<Handle>, crate::window::Illegal> {
+        let Some(window) = Window::recover(events, self.clock.now())? else { return Ok(None) };
+        let plan = window.plan().clone();
+        tracing::warn!(window = %plan.window, group = %plan.group, "opening what a dead daemon left");
+        // Two journals of one group cannot both be open; the second would wait for the next start.
+        let Ok((handle, commands, status)) = self.reserve(&plan.group, plan.window.clone()) else { return Ok(None) };
+        let clients = find::clients_of_intent(&self.config, &plan.group, window.members());
+        let addresses = window.members().iter().map(|member| member.address.clone()).collect();
+        self.running().addresses.insert(plan.group.clone(), addresses);
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let census: drive::Census =
+                Box::new(|| Box::pin(std::future::ready(Err(Reason::new(Code::Interrupted, "recovered")))));
+            engine.drive(&plan.group, window, clients, census, commands, status).await;
+        });
+        Ok(Some(handle))
+    }
+
+    /// The window that the group is in.
+    #[must_use]
+    pub fn window_of(&self, group: &str) -> Option<Handle> {
+        self.running().windows.get(group).cloned()
+    }
+
+    /// All running windows.
+    #[must_use]
+    pub fn windows(&self) -> Vec<Handle> {
+        self.running().windows.values().cloned().collect()
+    }
+
+    /// Begins no further window, and opens everything that is closed. It does not wait for it.
+    pub fn stop(&self) -> Vec<Handle> {
+        self.running().stopping = true;
+        let handles = self.windows();
+        for handle in &handles {
+            handle.open(Reason::new(Code::Shutdown, "the daemon was told to stop"));
+        }
+        handles
+    }
+
+    /// Where SRV names are asked for.
+    #[must_use]
+    pub const fn dns(&self) -> Dns {
+        self.dns
+    }
+
+    fn running(&self) -> std::sync::MutexGuard<'_, Running> {
+        // A panic elsewhere must not keep members closed.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What keeps recovery from beginning.
+#[derive(Debug, thiserror::Error)]
+pub enum RecoverError {
+    #[error("read the open intents: {0}")]
+    Catalog(#[from] CatalogError),
+    #[error("read the journal of window {window}: {error}")]
+    Journal { window: String, error: crate::window::Illegal },
+}

@@ -1,0 +1,46 @@
+//! Between windows: is every member open, whoever closed it?
+
+use super::find;
+use crate::config::Group;
+use crate::domain::Reason;
+use crate::scalar::Answer;
+use crate::scalar::discovery::Dns;
+use futures_util::StreamExt;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// How many members are asked at the same time: each costs a connection.
+const AT_ONCE: usize = 64;
+const LOOK_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What a sweep saw of one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    pub member: crate::domain::Member,
+    /// Whether it is paused; or why it did not say.
+    pub paused: Result<bool, String>,
+}
+
+/// Asks every member of the group once. Connections are closed again at once.
+///
+/// # Errors
+/// The members cannot be found.
+pub async fn sweep(dns: Dns, group: &Group) -> Result<BTreeMap<String, Vec<Sighting>>, Reason> {
+    let members = find::members(group, dns).await?;
+    let clients = find::clients(group, &members)?;
+    let looks = members.into_iter().zip(clients).map(|(member, client)| async move {
+        let paused = match client.check_paused(LOOK_DEADLINE).await {
+            Answer::Looked { paused } => Ok(paused),
+            Answer::Ok => Err("it answered a question with something else".to_owned()),
+            Answer::Failed(failure) => Err(failure.detail),
+        };
+        Sighting { member, paused }
+    });
+    let mut seen: Vec<Sighting> = futures_util::stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+    seen.sort_by(|a, b| a.member.cmp(&b.member));
+    let mut clusters: BTreeMap<String, Vec<Sighting>> = BTreeMap::new();
+    for sighting in seen {
+        clusters.entry(sighting.member.cluster.clone()).or_default().push(sighting);
+    }
+    Ok(clusters)
+}

@@ -1,0 +1,93 @@
+//! Everything that can go wrong in a simulated window.
+
+use super::random::Random;
+
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
+        /// One fault.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Fault { $($(#[doc = $doc])+ $name),+ }
+        impl Fault {
+            /// Every fault.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+        }
+    };
+}
+
+faults! {
+    /// The next request never arrives.
+    LostRequest,
+    /// The next request is carried out, its reply is lost.
+    LostReply,
+    /// The next request arrives as late as the design allows for.
+    LateRequest,
+    /// The next reply comes late.
+    LateReply,
+    /// The next request arrives twice before it is answered.
+    DoubledRequest,
+    /// The next reply arrives twice.
+    DoubledReply,
+    /// A member stops answering for a while; what arrives waits for it.
+    Hang,
+    /// A member restarts at once: its state is lost, it is open.
+    Restart,
+    /// A member is gone for a while, then starts anew.
+    Down,
+    /// A transaction stays open beyond the drain limit.
+    LongTransaction,
+    /// Someone else pauses a member.
+    ForeignPause,
+    /// Someone else unpauses a member.
+    ForeignUnpause,
+    /// Someone else unpauses a member and pauses it again before the next look.
+    ForeignFlap,
+    /// The next append fails; nothing is written.
+    AppendFails,
+    /// The next append is written, and reported as failed.
+    AppendLies,
+    /// The next append hangs, and is never written.
+    AppendHangs,
+    /// The next append hangs, and is written late.
+    AppendLate,
+    /// The daemon dies; appends on their way are lost.
+    Crash,
+    /// The daemon dies; appends on their way are written.
+    CrashAfterAppend,
+    /// The daemon is stopped for a while (SIGSTOP).
+    Stop,
+    /// The daemon is stopped, another one takes over, the first wakes again.
+    TwoLeaders,
+    /// The wall clock steps far.
+    ClockStep,
+    /// The wall clock moves by less than a step.
+    ClockNudge,
+    /// The members found after the window differ.
+    CensusChanges,
+    /// The members cannot be found after the window.
+    CensusFails,
+    /// The daemon is told to end.
+    Shutdown,
+    /// A person gives a member up.
+    Abandon,
+}
+
+/// A fault and the daemon's step it happens at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    pub step: u32,
+    pub fault: Fault,
+}
+
+/// Up to `most` faults over the first `steps` steps.
+#[must_use]
+pub fn plan(random: &mut Random, most: u64, steps: u64) -> Vec<Planned> {
+    let count = 1 + random.below(most);
+    let mut planned: Vec<Planned> = (0..count)
+        .map(|_| Planned {
+            step: u32::try_from(random.below(steps)).unwrap_or(0),
+            fault: Fault::ALL[random.index(Fault::ALL.len())],
+        })
+        .collect();
+    planned.sort_by_key(|planned| planned.step);
+    planned
+}

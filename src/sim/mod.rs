@@ -1,0 +1,15 @@
+//! Stand-in members that keep the rules measured on real servers: for the demo, the tests and the simulation.
+
+mod check;
+pub mod faults;
+pub mod gate;
+pub mod member;
+pub mod random;
+mod server;
+mod shared;
+mod wire;
+pub mod world;
+
+pub use check::Violation;
+pub use gate::{Entry, Flavour, Gate, PauseOutcome};
+pub use member::{Call, Load, Request, SimMember, SimTls, Transaction};

@@ -1,0 +1,106 @@
+//! The window under every fault the design lists, in virtual time. A failing seed is printed and replays exactly:
+//! `STILLPOINT_SEED=N cargo test --test simulation a_seed_replays`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use stillpoint::domain::Verdict;
+use stillpoint::sim::Violation;
+use stillpoint::sim::faults::{Fault, Planned, plan};
+use stillpoint::sim::random::Random;
+use stillpoint::sim::world::{Report, Setup, World};
+use stillpoint::window::State;
+
+const FAULTY_WINDOWS: u64 = 100_000;
+
+fn setup(seed: u64) -> Setup {
+    let mut random = Random::new(seed.wrapping_mul(31));
+    let steps = 10 + random.below(90);
+    Setup { seed, clusters: 3, members: 2 + random.index(2), faults: plan(&mut random, 4, steps) }
+}
+
+fn run(setup: &Setup) -> Report {
+    World::new(setup).run().unwrap_or_else(|violation: Violation| panic!("{setup:?}: {violation}"))
+}
+
+fn count() -> u64 {
+    std::env::var("STILLPOINT_WINDOWS").ok().and_then(|text| text.parse().ok()).unwrap_or(FAULTY_WINDOWS)
+}
+
+#[test]
+fn without_faults_every_window_is_consistent() {
+    for seed in 0..500 {
+        let report = run(&Setup { seed, clusters: 3, members: 3, faults: Vec::new() });
+        assert_eq!(report.verdict, Some(Verdict::Consistent), "seed {seed}");
+        assert!(!report.beyond_protocol);
+    }
+}
+
+#[test]
+fn a_crash_at_every_step_leaves_nothing_paused() {
+    for seed in 0..40 {
+        let clean = run(&Setup { seed, clusters: 3, members: 2, faults: Vec::new() });
+        for step in 0..=clean.steps {
+            for fault in [Fault::Crash, Fault::CrashAfterAppend] {
+                run(&Setup { seed, clusters: 3, members: 2, faults: vec![Planned { step, fault }] });
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_crash_in_every_step_of_the_recovery_leaves_nothing_paused() {
+    for seed in 0..12 {
+        for first in [8, 14, 20, 26] {
+            let crash = |step| Planned { step, fault: Fault::CrashAfterAppend };
+            let once = run(&Setup { seed, clusters: 3, members: 2, faults: vec![crash(first)] });
+            for second in first + 1..=once.steps {
+                run(&Setup { seed, clusters: 3, members: 2, faults: vec![crash(first), crash(second)] });
+            }
+        }
+    }
+}
+
+#[test]
+fn every_fault_at_every_step_keeps_every_promise() {
+    for seed in 0..10 {
+        let clean = run(&Setup { seed, clusters: 3, members: 2, faults: Vec::new() });
+        for fault in Fault::ALL {
+            for step in 0..=clean.steps {
+                run(&Setup { seed, clusters: 3, members: 2, faults: vec![Planned { step, fault: *fault }] });
+            }
+        }
+    }
+}
+
+#[test]
+fn random_faults_keep_every_promise_and_meet_every_state() {
+    let mut verdicts: BTreeMap<Option<Verdict>, u64> = BTreeMap::new();
+    let mut met: BTreeMap<(State, Fault), u64> = BTreeMap::new();
+    let mut beyond_protocol = 0;
+    let windows = count();
+    for seed in 0..windows {
+        let report = run(&setup(seed));
+        *verdicts.entry(report.verdict).or_default() += 1;
+        beyond_protocol += u64::from(report.beyond_protocol);
+        for pair in report.met {
+            *met.entry(pair).or_default() += 1;
+        }
+    }
+    let states: BTreeSet<State> = met.keys().map(|(state, _)| *state).collect();
+    println!("{windows} faulty windows: {verdicts:?}; beyond what the protocol shows: {beyond_protocol}");
+    println!("{} (state, fault) pairs over {} states and {} faults", met.len(), states.len(), Fault::ALL.len());
+    let missing: Vec<_> = states
+        .iter()
+        .flat_map(|state| Fault::ALL.iter().map(move |fault| (*state, *fault)))
+        .filter(|pair| !met.contains_key(pair))
+        .collect();
+    assert_eq!(states.len(), 11, "states met: {states:?}");
+    assert!(missing.is_empty(), "never met: {missing:?}");
+    assert!(verdicts.len() >= 3, "all kinds of verdicts: {verdicts:?}");
+}
+
+#[test]
+fn a_seed_replays() {
+    let seed = std::env::var("STILLPOINT_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7);
+    let (first, second) = (run(&setup(seed)), run(&setup(seed)));
+    assert_eq!(format!("{first:?}"), format!("{second:?}"));
+}
