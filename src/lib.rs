@@ -2,9 +2,13 @@
 //! and records it as a restore point.
 
 pub mod catalog;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod domain;
 pub mod engine;
+pub mod http;
+pub mod observe;
 pub mod scalar;
 pub mod sim;
 pub mod window;

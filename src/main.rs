@@ -1,1 +1,7 @@
-fn main() {}
+//! The `stillpoint` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    stillpoint::cli::main()
+}

@@ -1,3 +1,132 @@
 //! The commands; one file each.
 
+mod args;
+mod ask;
 pub mod config;
+mod force;
+mod history;
+mod members;
+mod output;
+mod plan;
+mod recover;
+mod run;
+mod schedule;
+mod window;
+
+use crate::config::{Config, Group};
+use crate::observe::log;
+use args::{Args, Command};
+use clap::{CommandFactory, Parser};
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// How a command ends; the numbers are settled, scripts rely on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Consistent, or done.
+    Good = 0,
+    Failed = 1,
+    /// Bad config or usage; nothing was started.
+    Usage = 2,
+    Discarded = 3,
+    Refused = 4,
+    /// Something could not be opened again.
+    StillClosed = 5,
+}
+
+/// Parses and dispatches.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let guard = match log::init(args.log_format, args.log_level.as_deref().or(args.command.log_level())) {
+        Ok(guard) => guard,
+        Err(error) => {
+            eprintln!("stillpoint: {error}");
+            return ExitCode::from(Exit::Usage as u8);
+        }
+    };
+    let exit = dispatch(args, &guard).unwrap_or_else(|error| {
+        eprintln!("stillpoint: {error:#}");
+        Exit::Failed
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
+    let output = args.output;
+    match args.command {
+        Command::Config { action } => Ok(args::config(&args.environment, action)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "stillpoint", &mut std::io::stdout());
+            Ok(Exit::Good)
+        }
+        Command::Run => match args::load(&args.environment) {
+            Ok(config) => block_on(run::run(Arc::new(config), log.dropped_counter())),
+            Err(exit) => Ok(exit),
+        },
+        command => match args::load(&args.environment) {
+            Ok(config) => with_config(command, output, &Arc::new(config)),
+            Err(exit) => Ok(exit),
+        },
+    }
+}
+
+fn with_config(command: Command, output: output::Format, config: &Arc<Config>) -> anyhow::Result<Exit> {
+    let group = |name: &str| group(config, name);
+    match command {
+        Command::Window { group: name } => within(group(&name), |group| window::window(config, group, output)),
+        Command::Pause { group: name, limit } => {
+            within(group(&name), |group| window::pause(config, group, limit, output))
+        }
+        Command::Unpause { group: name, force: true } => within(group(&name), |group| force::unpause(group, output)),
+        Command::Unpause { group: name, force: false } => {
+            within(group(&name), |group| window::unpause(config, group, output))
+        }
+        Command::Plan { group: name } => within(group(&name), |group| plan::plan(group, output)),
+        Command::History { group, limit } => block_on(history::history(config, group.as_deref(), limit, output)),
+        Command::Points { group, limit } => block_on(history::points(config, group.as_deref(), limit, output)),
+        Command::Members { group: None } => block_on(members::members(config.groups.values(), output)),
+        Command::Members { group: Some(name) } => {
+            within(group(&name), |group| members::members(std::iter::once(group), output))
+        }
+        Command::Schedule { group: None, next } => Ok(schedule::schedule(config.groups.values(), next, output)),
+        Command::Schedule { group: Some(name), next } => {
+            Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
+        }
+        Command::Recover { abandon } => block_on(recover::recover(config, abandon, output)),
+        Command::Run | Command::Config { .. } | Command::Completions { .. } => Ok(Exit::Good),
+    }
+}
+
+fn group<'a>(config: &'a Config, name: &str) -> Result<&'a Group, Exit> {
+    config.groups.get(name).ok_or_else(|| {
+        let names: Vec<&str> = config.groups.keys().map(String::as_str).collect();
+        let nearest = names
+            .iter()
+            .copied()
+            .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+        let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
+        eprintln!("stillpoint: no group {name}; the config has {}{hint}", names.join(", "));
+        Exit::Usage
+    })
+}
+
+fn within<'a, F: Future<Output = anyhow::Result<Exit>>>(
+    group: Result<&'a Group, Exit>,
+    command: impl FnOnce(&'a Group) -> F,
+) -> anyhow::Result<Exit> {
+    match group {
+        Ok(group) => block_on(command(group)),
+        Err(exit) => Ok(exit),
+    }
+}
+
+/// One thread: a window's fan-out is quicker on it than on several, and what may block has threads of its own.
+fn block_on(command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let exit = runtime.block_on(command);
+    // A disk or a resolver that hangs must not keep the process.
+    runtime.shutdown_background();
+    exit
+}

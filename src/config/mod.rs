@@ -20,9 +20,18 @@ mod yaml;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{Cluster, Config, Daemon, Group, Schedule, Source, Tls, WindowSettings};
+pub use schedule::parse as parse_cron;
 pub use schema::json_schema;
 pub use show::View;
 pub use span::write as write_duration;
+
+/// Reads a duration such as `10s` or `1m30s`.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    span::parse(text).map_err(|wrong| wrong.what)
+}
 
 use std::path::PathBuf;
 use std::time::Duration;

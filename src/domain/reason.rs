@@ -85,6 +85,8 @@ codes! {
     Opened = "opened_by_hand",
     /// The daemon died, and recovery opened the members.
     Interrupted = "interrupted",
+    /// No daemon ran at the slot.
+    NotRunning = "not_running",
     /// A person gave a member up by name.
     Abandoned = "abandoned",
 }

@@ -24,6 +24,13 @@ impl Clock {
         Now { mono: self.start.elapsed(), wall: Timestamp::now() }
     }
 
+    /// The monotonic clock as the standard library's.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place")]
+    pub fn instant(&self) -> Instant {
+        Instant::now()
+    }
+
     /// Sleeps until the monotonic clock says `mono`.
     pub async fn sleep_until(&self, mono: Duration) {
         tokio::time::sleep_until((self.start + mono).into()).await;

@@ -3,7 +3,7 @@
 use super::clock::Clock;
 use super::status::Status;
 use crate::catalog::Catalog;
-use crate::domain::{Now, Reason};
+use crate::domain::{Member, Now, Reason};
 use crate::scalar::{AdminClient, Answer, FailureKind};
 use crate::window::{Call, Effect, Input, State, Window};
 use std::sync::Arc;
@@ -20,7 +20,12 @@ const SHOW_EVERY: Duration = Duration::from_millis(500);
 
 /// Finds the members again after the window.
 pub(super) type Census =
-    Box<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Vec<crate::domain::Member>, Reason>> + Send + Sync>;
+    Box<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Vec<Member>, Reason>> + Send + Sync>;
+
+struct Shown {
+    members: Arc<[Member]>,
+    last: Option<(State, bool, Duration)>,
+}
 
 /// Everything one window needs of the outside.
 pub(super) struct Drive {
@@ -37,7 +42,7 @@ impl Drive {
     pub async fn run(mut self, mut window: Window) {
         let clients: Vec<Arc<AdminClient>> = std::mem::take(&mut self.clients).into_iter().map(Arc::new).collect();
         let (replies, mut inputs) = mpsc::channel(2 * clients.len() + 64);
-        let mut shown = None;
+        let mut shown = Shown { members: window.members().into(), last: None };
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let now = self.clock.now();
@@ -63,12 +68,13 @@ impl Drive {
     }
 
     /// Shows the window when it came further, and now and then while it does not: a look costs all its members.
-    fn show(&self, window: &Window, now: Now, shown: &mut Option<(State, bool, Duration)>) {
+    fn show(&self, window: &Window, now: Now, shown: &mut Shown) {
         let (state, finished) = (window.state(now), window.finished());
-        let due = shown.is_none_or(|(was, over, at)| was != state || over != finished || now.mono >= at + SHOW_EVERY);
-        if due {
-            *shown = Some((state, finished, now.mono));
-            self.status.send_replace(Status::of(window, now));
+        let same =
+            shown.last.is_some_and(|(was, over, at)| (was, over) == (state, finished) && now.mono < at + SHOW_EVERY);
+        if !same {
+            shown.last = Some((state, finished, now.mono));
+            self.status.send_replace(Status::of(window, shown.members.clone(), now));
         }
     }
 

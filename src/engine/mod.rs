@@ -3,10 +3,12 @@
 mod clock;
 mod drive;
 mod find;
+mod force;
 mod status;
 mod sweep;
 
 pub use clock::Clock;
+pub use force::force_open;
 pub use status::Status;
 pub use sweep::{Sighting, sweep};
 
@@ -60,6 +62,11 @@ impl Handle {
     /// Waits until the verdict is durable.
     pub async fn finished(&mut self) -> Status {
         self.wait(|status| status.finished).await
+    }
+
+    /// Waits until every member answered that it is open, or is done.
+    pub async fn seen_open(&mut self) -> Status {
+        self.wait(|status| status.state.is_some() && status.unopened == 0).await
     }
 
     async fn wait(&mut self, until: impl Fn(&Status) -> bool) -> Status {

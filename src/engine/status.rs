@@ -1,8 +1,10 @@
 //! What a running window shows to the outside.
 
-use crate::domain::{Evidence, Now};
+use crate::domain::{Evidence, Member, Now};
 use crate::window::{End, Outcome, Plan, State, Window};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One look at a window.
 #[derive(Debug, Clone, PartialEq)]
@@ -11,43 +13,49 @@ pub struct Status {
     pub state: Option<State>,
     pub plan: Option<Plan>,
     pub evidence: Evidence,
-    pub members: usize,
+    /// In the intent's order.
+    pub members: Arc<[Member]>,
     pub recovered: bool,
     pub first_pause: Option<Timestamp>,
     pub pause_completed: Option<Timestamp>,
     pub unpause_started: Option<Timestamp>,
     /// Each member that is not done, or that a person gave up: it may still be closed.
     pub doubtful: Vec<String>,
-    /// Members that answered `CheckPaused` with true at the last look, by cluster.
-    pub seen_paused: std::collections::BTreeMap<String, usize>,
+    /// By cluster: how many members there are, and how many said at their last look that they are paused.
+    pub seen: BTreeMap<String, (usize, usize)>,
+    /// Members that were not seen open since the opening began.
+    pub unopened: usize,
     pub outcome: Option<Outcome>,
     /// The verdict is durable, and nothing is left to do.
     pub finished: bool,
 }
 
 impl Status {
-    pub(super) const fn finding() -> Self {
+    pub(super) fn finding() -> Self {
         Self {
             state: None,
             plan: None,
             evidence: Evidence::Address,
-            members: 0,
+            members: Arc::default(),
             recovered: false,
             first_pause: None,
             pause_completed: None,
             unpause_started: None,
             doubtful: Vec::new(),
-            seen_paused: std::collections::BTreeMap::new(),
+            unopened: 0,
+            seen: BTreeMap::new(),
             outcome: None,
             finished: false,
         }
     }
 
-    pub(super) fn of(window: &Window, now: Now) -> Self {
-        let mut seen_paused = std::collections::BTreeMap::new();
+    pub(super) fn of(window: &Window, members: Arc<[Member]>, now: Now) -> Self {
+        let mut seen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
         for (member, live) in window.members().iter().zip(window.live()) {
             let paused = live.look.is_some_and(|look| look.paused) && live.opened_at.is_none();
-            *seen_paused.entry(member.cluster.clone()).or_default() += usize::from(paused);
+            let (known, closed) = seen.entry(member.cluster.clone()).or_default();
+            *known += 1;
+            *closed += usize::from(paused);
         }
         let may_be_closed = window.first_pause().is_some() || window.recovered();
         let pairs = window.members().iter().zip(window.live());
@@ -56,13 +64,14 @@ impl Status {
             state: Some(window.state(now)),
             plan: Some(window.plan().clone()),
             evidence: window.durable().evidence,
-            members: window.members().len(),
+            members,
             recovered: window.recovered(),
             first_pause: window.first_pause(),
             pause_completed: window.pause_completed(),
             unpause_started: window.unpause_started(),
             doubtful: doubtful.map(|(member, _)| member.to_string()).collect(),
-            seen_paused,
+            seen,
+            unopened: window.live().iter().filter(|live| live.end.is_none() && live.opened_at.is_none()).count(),
             outcome: window.outcome().cloned(),
             finished: window.finished(),
         }

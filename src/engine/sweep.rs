@@ -1,10 +1,10 @@
 //! Between windows: is every member open, whoever closed it?
 
-use super::Engine;
 use super::find;
 use crate::config::Group;
 use crate::domain::Reason;
 use crate::scalar::Answer;
+use crate::scalar::discovery::Dns;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,8 +25,8 @@ pub struct Sighting {
 ///
 /// # Errors
 /// The members cannot be found.
-pub async fn sweep(engine: &Engine, group: &Group) -> Result<BTreeMap<String, Vec<Sighting>>, Reason> {
-    let members = find::members(group, engine.dns()).await?;
+pub async fn sweep(dns: Dns, group: &Group) -> Result<BTreeMap<String, Vec<Sighting>>, Reason> {
+    let members = find::members(group, dns).await?;
     let clients = find::clients(group, &members)?;
     let looks = members.into_iter().zip(clients).map(|(member, client)| async move {
         let paused = match client.check_paused(LOOK_DEADLINE).await {

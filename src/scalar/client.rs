@@ -2,13 +2,15 @@
 
 use super::answer::{Answer, FailureKind};
 use super::dial::Dialer;
+use super::guard::Connections;
 use super::rpc::PauseRequest;
 use super::rpc::admin_client::AdminClient as Rpc;
-use super::status::{self, Request};
+use super::status::{self, Asked, Request};
 use super::tls::{ClientTls, TlsError};
 use crate::config;
 use crate::domain::{Member, Product};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -57,8 +59,8 @@ impl Connector {
         let host = tls_host(member);
         let tls_name = self.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or(host);
         let dialer = Dialer { address: member.address.clone(), tls_name, tls: self.tls.clone() };
-        let channel = Mutex::new(open_channel(&dialer));
-        AdminClient { dialer, channel }
+        let line = Mutex::new(Line::open(&dialer));
+        AdminClient { dialer, line, answered: AtomicBool::new(false) }
     }
 }
 
@@ -66,7 +68,9 @@ impl Connector {
 /// when the last answer is in.
 pub struct AdminClient {
     dialer: Dialer,
-    channel: Mutex<Channel>,
+    line: Mutex<Line>,
+    /// Whether this member ever answered: if not, a lost plaintext connection may mean that it expects TLS.
+    answered: AtomicBool,
 }
 
 impl AdminClient {
@@ -82,24 +86,21 @@ impl AdminClient {
     pub async fn pause(&self, drain: Duration, deadline: Duration) -> Answer {
         let limit_ms = i64::try_from(drain.as_millis()).unwrap_or(i64::MAX).max(1);
         let message = PauseRequest { wait_outstanding: true, max_pause_wait_time: Some(limit_ms) };
-        let mut rpc = self.rpc();
-        self.bounded(Request::Pause, deadline, async move { rpc.pause(timed(message, deadline)).await })
+        self.bounded(Request::Pause, deadline, async move |mut rpc| rpc.pause(timed(message, deadline)).await)
             .await
             .map_or_else(|failed| failed, |_| Answer::Ok)
     }
 
     /// Opens the member; acknowledged too when it was open.
     pub async fn unpause(&self, deadline: Duration) -> Answer {
-        let mut rpc = self.rpc();
-        self.bounded(Request::Unpause, deadline, async move { rpc.unpause(timed((), deadline)).await })
+        self.bounded(Request::Unpause, deadline, async move |mut rpc| rpc.unpause(timed((), deadline)).await)
             .await
             .map_or_else(|failed| failed, |_| Answer::Ok)
     }
 
     /// Asks the member whether it is closed.
     pub async fn check_paused(&self, deadline: Duration) -> Answer {
-        let mut rpc = self.rpc();
-        self.bounded(Request::CheckPaused, deadline, async move { rpc.check_paused(timed((), deadline)).await })
+        self.bounded(Request::CheckPaused, deadline, async move |mut rpc| rpc.check_paused(timed((), deadline)).await)
             .await
             .map_or_else(|failed| failed, |answer| Answer::Looked { paused: answer.into_inner().paused })
     }
@@ -107,25 +108,31 @@ impl AdminClient {
     /// Requests from now on take a new connection; those under way keep theirs. Call it before the retry of a request
     /// that was not answered: a black-holed connection looks healthy for long.
     pub fn reconnect(&self) {
-        let fresh = open_channel(&self.dialer);
-        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-    }
-
-    fn rpc(&self) -> Rpc<Channel> {
-        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Rpc::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES).max_encoding_message_size(MAX_MESSAGE_BYTES)
+        *self.line.lock().unwrap_or_else(PoisonError::into_inner) = Line::open(&self.dialer);
     }
 
     async fn bounded<T>(
         &self,
         request: Request,
         deadline: Duration,
-        call: impl Future<Output = Result<T, Status>>,
+        call: impl AsyncFnOnce(Rpc<Channel>) -> Result<T, Status>,
     ) -> Result<T, Answer> {
         let address = self.address();
-        match tokio::time::timeout(deadline, call).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(status)) => Err(status::answer(request, &status, address, deadline)),
+        let line = self.line.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let rpc = Rpc::new(line.channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
+        match tokio::time::timeout(deadline, call(rpc)).await {
+            Ok(Ok(answer)) => {
+                self.answered.store(true, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Ok(Err(status)) => {
+                let plaintext_unproven = self.dialer.tls.is_none() && !self.answered.load(Ordering::Relaxed);
+                let refused = line.connections.all_refused();
+                let refused = refused.as_deref();
+                Err(status::answer(request, &status, &Asked { address, deadline, plaintext_unproven, refused }))
+            }
             Err(_) => Err(Answer::failed(FailureKind::Unknown, status::no_answer(address, deadline))),
         }
     }
@@ -138,17 +145,28 @@ fn timed<T>(message: T, deadline: Duration) -> tonic::Request<T> {
     request
 }
 
-fn open_channel(dialer: &Dialer) -> Channel {
-    // The dialer knows the address; this one only has to be a URI without TLS of tonic's own.
-    let mut endpoint = Endpoint::from_static("http://member.invalid")
-        .buffer_size(16)
-        .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES);
-    if let Some(origin) = origin(dialer) {
-        endpoint = endpoint.origin(origin);
+/// A channel, which makes one connection after the other, and the count of those.
+#[derive(Clone)]
+struct Line {
+    channel: Channel,
+    connections: Arc<Connections>,
+}
+
+impl Line {
+    fn open(dialer: &Dialer) -> Self {
+        // The dialer knows the address; this one only has to be a URI without TLS of tonic's own.
+        let mut endpoint = Endpoint::from_static("http://member.invalid")
+            .buffer_size(16)
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES);
+        if let Some(origin) = origin(dialer) {
+            endpoint = endpoint.origin(origin);
+        }
+        let connections = Arc::new(Connections::default());
+        let (dialer, counted) = (dialer.clone(), connections.clone());
+        let dial = tower::service_fn(move |_: Uri| dialer.clone().dial(counted.clone()));
+        Self { channel: endpoint.connect_with_connector_lazy(dial), connections }
     }
-    let dialer = dialer.clone();
-    endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| dialer.clone().dial()))
 }
 
 /// What `:scheme` and `:authority` say; none for an address that no dial will accept either.

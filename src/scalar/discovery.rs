@@ -34,10 +34,11 @@ impl Dns {
     /// # Errors
     /// Its value is not `ip:port`.
     pub fn from_environment() -> Result<Self, DiscoveryError> {
-        match std::env::var(NAMESERVER_VARIABLE) {
-            Err(_) => Ok(Self::System),
-            Ok(value) => value.parse().map(Self::Server).map_err(|_| DiscoveryError::BadNameserver(value)),
-        }
+        std::env::var(NAMESERVER_VARIABLE).map_or(Ok(Self::System), Self::from_setting)
+    }
+
+    fn from_setting(value: String) -> Result<Self, DiscoveryError> {
+        value.parse().map(Self::Server).map_err(|_| DiscoveryError::BadNameserver(value))
     }
 }
 
@@ -204,5 +205,18 @@ fn failed(name: &str, error: &NetError) -> DiscoveryError {
             DiscoveryError::Failed { name: name.to_owned(), problem: none.response_code.to_string() }
         }
         other => DiscoveryError::Failed { name: name.to_owned(), problem: other.to_string() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nameserver_variable_is_an_address_with_a_port() {
+        let dns = Dns::from_setting("127.0.0.1:5353".to_owned());
+        assert_eq!(dns, Ok(Dns::Server(SocketAddr::from(([127, 0, 0, 1], 5353)))));
+        let error = Dns::from_setting("127.0.0.1".to_owned()).expect_err("no port");
+        assert_eq!(error.to_string(), "STILLPOINT_NAMESERVER is \"127.0.0.1\", expected ip:port");
     }
 }

@@ -4,6 +4,7 @@ pub mod answer;
 pub mod client;
 mod dial;
 pub mod discovery;
+mod guard;
 mod status;
 pub mod tls;
 

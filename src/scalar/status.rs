@@ -15,16 +15,28 @@ pub(super) enum Request {
     CheckPaused,
 }
 
+/// What is known of a request besides its kind.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) address: &'a str,
+    pub(super) deadline: Duration,
+    /// Plaintext, to a member that never answered anything.
+    pub(super) plaintext_unproven: bool,
+    /// Why the member refused every TLS handshake of the channel, if it did.
+    pub(super) refused: Option<&'a str>,
+}
+
 /// What a failed request's status means.
-pub(super) fn answer(request: Request, status: &Status, address: &str, deadline: Duration) -> Answer {
+pub(super) fn answer(request: Request, status: &Status, asked: &Asked<'_>) -> Answer {
+    let address = asked.address;
     if let Some(dial) = cause::<DialError>(status) {
         return Answer::failed(FailureKind::Rejected, dial.to_string());
     }
-    if let Some(alert) = handshake_alert(status) {
-        return Answer::failed(FailureKind::Rejected, format!("{address} refused the TLS handshake: {alert}"));
-    }
     if status.source().is_some() {
-        return Answer::failed(FailureKind::Unknown, lost(status, address, deadline));
+        if let Some(reason) = asked.refused {
+            return Answer::failed(FailureKind::Rejected, format!("{address} refused the TLS handshake: {reason}"));
+        }
+        return Answer::failed(FailureKind::Unknown, lost(status, asked));
     }
     let reason = status.get_details_error_info().map(|info| info.reason);
     let kind = match (request, status.code(), reason.as_deref()) {
@@ -37,7 +49,7 @@ pub(super) fn answer(request: Request, status: &Status, address: &str, deadline:
         }
         _ => FailureKind::Unknown,
     };
-    Answer::failed(kind, said(status, address, deadline))
+    Answer::failed(kind, said(status, asked))
 }
 
 /// The sentence for a request that nobody answered in time.
@@ -46,20 +58,23 @@ pub(super) fn no_answer(address: &str, deadline: Duration) -> String {
 }
 
 /// What the member itself said.
-fn said(status: &Status, address: &str, deadline: Duration) -> String {
+fn said(status: &Status, asked: &Asked<'_>) -> String {
+    let address = asked.address;
     match (status.code(), status.message()) {
-        (Code::DeadlineExceeded, _) | (Code::Cancelled, "Timeout expired") => no_answer(address, deadline),
+        (Code::DeadlineExceeded, _) | (Code::Cancelled, "Timeout expired") => no_answer(address, asked.deadline),
         (code, "") => format!("{address} answered {code:?}"),
         (code, message) => format!("{address} answered {code:?}: {message}"),
     }
 }
 
 /// What happened to the connection.
-fn lost(status: &Status, address: &str, deadline: Duration) -> String {
+fn lost(status: &Status, asked: &Asked<'_>) -> String {
+    let address = asked.address;
     if cause::<tonic::TimeoutExpired>(status).is_some() || status.code() == Code::DeadlineExceeded {
-        return no_answer(address, deadline);
+        return no_answer(address, asked.deadline);
     }
-    format!("the connection to {address} was lost: {}", chain(status))
+    let hint = if asked.plaintext_unproven { " (does it expect TLS?)" } else { "" };
+    format!("the connection to {address} was lost: {}{hint}", chain(status))
 }
 
 /// The innermost words of an error's chain, each once; the wrappers' own ("transport error") say nothing.
@@ -76,35 +91,6 @@ fn chain(status: &Status) -> String {
         next = error.source();
     }
     if words.is_empty() { status.message().to_owned() } else { words.join(": ") }
-}
-
-/// An alert that a server sends only in place of completing the handshake. In TLS 1.3 it may come after the client
-/// has finished its own part and written the request, which the server then never decrypts; HTTP/2 forbids
-/// renegotiation and later client authentication, so on an established connection none of these exists.
-/// The type is lost on its way through h2, rustls' text is not.
-fn handshake_alert(status: &Status) -> Option<String> {
-    const ALERTS: [(&str, &str); 9] = [
-        ("CertificateRequired", "it requires a client certificate"),
-        ("UnknownCA", "it does not know the issuer of the client certificate"),
-        ("BadCertificate", "it finds the client certificate bad, or there is none"),
-        ("UnsupportedCertificate", "it does not support the client certificate"),
-        ("CertificateRevoked", "the client certificate is revoked"),
-        ("CertificateExpired", "the client certificate has expired"),
-        ("CertificateUnknown", "it does not accept the client certificate"),
-        ("AccessDenied", "access denied"),
-        ("DecryptError", "it cannot verify the client certificate's signature"),
-    ];
-    let mut next = status.source();
-    while let Some(error) = next {
-        let text = error.to_string();
-        if let Some((_, alert)) = text.split_once("received fatal alert: ")
-            && let Some((_, sentence)) = ALERTS.iter().find(|(name, _)| alert.starts_with(name))
-        {
-            return Some((*sentence).to_owned());
-        }
-        next = error.source();
-    }
-    None
 }
 
 fn cause<E: Error + 'static>(status: &Status) -> Option<&E> {
@@ -124,11 +110,15 @@ mod tests {
     use FailureKind::{DrainTimeout, GateOpened, PauseInProgress, Rejected, StillPausedByOther, Unknown};
     use tonic_types::ErrorDetails;
 
-    const DEADLINE: Duration = Duration::from_secs(3);
+    const ASKED: Asked<'static> = Asked {
+        address: "127.0.0.1:50053",
+        deadline: Duration::from_secs(3),
+        plaintext_unproven: false,
+        refused: None,
+    };
 
     fn kind(request: Request, status: &Status) -> FailureKind {
-        let answer = answer(request, status, "127.0.0.1:50053", DEADLINE);
-        answer.failure().expect("a failure").kind
+        answer(request, status, &ASKED).failure().expect("a failure").kind
     }
 
     fn with_reason(code: Code, reason: &str) -> Status {
@@ -174,7 +164,7 @@ mod tests {
     fn only_a_failed_dial_proves_that_a_request_never_left() {
         let refused = DialError::new("connection refused by 127.0.0.1:1".to_owned());
         let status = Status::from_error(Box::new(tonic::ConnectError(Box::new(refused))));
-        let answer_to_it = answer(Request::Pause, &status, "127.0.0.1:1", DEADLINE);
+        let answer_to_it = answer(Request::Pause, &status, &ASKED);
         assert_eq!(answer_to_it, Answer::failed(Rejected, "connection refused by 127.0.0.1:1"));
 
         let reset = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
@@ -184,10 +174,17 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_handshake_explains_a_lost_connection_but_no_answer() {
+        let asked = Asked { refused: Some("no"), ..ASKED };
+        let lost = Status::from_error(Box::new(std::io::Error::from(std::io::ErrorKind::BrokenPipe)));
+        let rejected = Answer::failed(Rejected, "127.0.0.1:50053 refused the TLS handshake: no");
+        assert_eq!(answer(Request::Pause, &lost, &asked), rejected);
+        assert_eq!(answer(Request::Pause, &Status::internal(""), &asked).failure().map(|f| f.kind), Some(Unknown));
+    }
+
+    #[test]
     fn sentences_name_the_address_and_say_a_thing_once() {
-        let text = |status: &Status| {
-            answer(Request::Pause, status, "127.0.0.1:50053", DEADLINE).failure().expect("a failure").to_string()
-        };
+        let text = |status: &Status| answer(Request::Pause, status, &ASKED).failure().expect("a failure").to_string();
         assert_eq!(text(&Status::deadline_exceeded("x")), "127.0.0.1:50053 did not answer within 3s");
         assert_eq!(text(&Status::internal("boom")), "127.0.0.1:50053 answered Internal: boom");
         let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, "connection reset");

@@ -182,6 +182,23 @@ fn alert_words(alert: AlertDescription) -> String {
         AlertDescription::NoApplicationProtocol => "it offers no HTTP/2".to_owned(),
         AlertDescription::UnrecognisedName => "it does not know the server name".to_owned(),
         AlertDescription::ProtocolVersion => "it supports neither TLS 1.2 nor 1.3".to_owned(),
-        other => format!("{other:?}"),
+        AlertDescription::HandshakeFailure => "it accepts none of what we offer, or requires a certificate".to_owned(),
+        other => refusal(other).map_or_else(|| format!("{other:?}"), str::to_owned),
     }
+}
+
+/// The alerts that a server sends only in place of completing the handshake, in words. HTTP/2 forbids renegotiation
+/// and later client authentication, so that on an established connection none of these exists.
+pub(super) const fn refusal(alert: AlertDescription) -> Option<&'static str> {
+    Some(match alert {
+        AlertDescription::CertificateRequired => "it requires a client certificate",
+        AlertDescription::UnknownCA => "it does not know the issuer of the client certificate",
+        AlertDescription::BadCertificate => "it finds the client certificate bad, or there is none",
+        AlertDescription::UnsupportedCertificate => "it does not support the client certificate",
+        AlertDescription::CertificateRevoked => "the client certificate is revoked",
+        AlertDescription::CertificateExpired => "the client certificate has expired",
+        AlertDescription::CertificateUnknown => "it does not accept the client certificate",
+        AlertDescription::AccessDenied => "access denied",
+        _ => return None,
+    })
 }

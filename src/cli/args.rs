@@ -1,0 +1,175 @@
+//! The command line.
+
+use super::{Exit, config as commands, output};
+use crate::config::{self, Config, Files};
+use crate::observe::log;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Consistent restore points for databases under ScalarDB and ScalarDL.
+#[derive(Debug, Parser)]
+#[command(name = "stillpoint", version, disable_help_subcommand = true, after_help = EXIT_CODES)]
+pub struct Args {
+    #[command(flatten)]
+    pub environment: Environment,
+    /// How results are printed
+    #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: output::Format,
+    /// How log lines are printed, on standard error
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    pub log_format: log::Format,
+    /// The least level that is logged: error, warn, info, debug, trace, or directives as in RUST_LOG
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 consistent (or done), 1 failed, 2 bad config or usage, 3 discarded, 4 refused, \
+                          5 something could not be opened again";
+
+/// Which config is read.
+#[derive(Debug, clap::Args)]
+pub struct Environment {
+    /// The environment: DIR/default.yaml overlaid by DIR/NAME.yaml
+    #[arg(long, global = true, value_name = "NAME", env = "STILLPOINT_ENV", conflicts_with = "config")]
+    pub env: Option<String>,
+    /// Where the environments are
+    #[arg(long, global = true, value_name = "DIR", env = "STILLPOINT_CONFIG_DIR", default_value = "config")]
+    pub config_dir: PathBuf,
+    /// A config file instead of an environment; given several times, each overlays the ones before it
+    #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]
+    pub config: Vec<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The daemon: recovery, then schedules, until it is told to stop
+    Run,
+    /// One window now; ends with its verdict
+    Window { group: String },
+    /// Windows, newest first
+    History {
+        group: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Restore points, newest first
+    Points {
+        group: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Every member, and whether it is paused now
+    Members { group: Option<String> },
+    /// What a window would do now; nothing is paused
+    Plan { group: String },
+    /// The next slots
+    Schedule {
+        group: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 5)]
+        next: usize,
+    },
+    /// Close a group by hand; the daemon, or this command without one, opens it at the limit
+    Pause {
+        group: String,
+        /// How long at most
+        #[arg(long, default_value = "10m", value_parser = duration)]
+        limit: Duration,
+    },
+    /// Open what a window or a pause by hand closed
+    Unpause {
+        group: String,
+        /// Unpause every member that the config names, whoever paused it; needs no catalog and no daemon
+        #[arg(long)]
+        force: bool,
+    },
+    /// Open what a dead daemon left closed, and show what does not open
+    Recover {
+        /// Give this member up: it may stay closed
+        #[arg(long, value_name = "MEMBER")]
+        abandon: Option<String>,
+    },
+    /// The config: check it, show it, print its schema
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+    /// Shell completions
+    Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ConfigAction {
+    /// Exit code 0 or 2; nothing is contacted
+    Check,
+    /// The merged config, and where each value comes from
+    Show,
+    /// The JSON Schema of a config file
+    Schema,
+}
+
+impl Command {
+    /// The log level where neither flag nor variable says one: commands that print are quiet.
+    pub const fn log_level(&self) -> Option<&'static str> {
+        match self {
+            Self::Run => None,
+            _ => Some("error"),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text)
+}
+
+impl Environment {
+    fn files(&self) -> Result<Files, Exit> {
+        if !self.config.is_empty() {
+            return Ok(Files::List(self.config.clone()));
+        }
+        let Some(name) = self.env.clone() else {
+            eprintln!(
+                "stillpoint: which config? --env NAME reads {}/NAME.yaml; or --config FILE",
+                self.config_dir.display()
+            );
+            return Err(Exit::Usage);
+        };
+        Ok(Files::Env { dir: self.config_dir.clone(), name })
+    }
+}
+
+/// Reads the config.
+///
+/// # Errors
+/// The exit code; the errors are printed.
+pub fn load(environment: &Environment) -> Result<Config, Exit> {
+    match config::load(&environment.files()?, std::env::vars()) {
+        Ok(loaded) => Ok(loaded.config),
+        Err(errors) => {
+            eprintln!("{errors}");
+            Err(Exit::Usage)
+        }
+    }
+}
+
+/// `config check|show|schema`.
+pub fn config(environment: &Environment, action: ConfigAction) -> Exit {
+    let files = match (&action, environment.files()) {
+        (ConfigAction::Schema, _) => Files::List(Vec::new()),
+        (_, Ok(files)) => files,
+        (_, Err(exit)) => return exit,
+    };
+    let printed = match action {
+        ConfigAction::Check => commands::check(&files, std::env::vars()),
+        ConfigAction::Show => commands::show(&files, std::env::vars()),
+        ConfigAction::Schema => commands::schema(),
+    };
+    print!("{}", printed.stdout);
+    eprint!("{}", printed.stderr);
+    if printed.code == 0 { Exit::Good } else { Exit::Usage }
+}

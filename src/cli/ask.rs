@@ -1,0 +1,111 @@
+//! A request to the daemon beside this command, or, without one, to an engine in this process.
+
+use super::Exit;
+use super::output::Format;
+use crate::config::Config;
+use crate::daemon::Service;
+use crate::daemon::client::{self, Responses};
+use crate::daemon::control::{self, Request, Response};
+use crate::daemon::run::{Ending, Signals, service, stop};
+use anyhow::Context;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Where the answers come from.
+enum Answers {
+    Daemon(Responses),
+    Here(mpsc::Receiver<Response>),
+}
+
+/// One request under way.
+pub struct Asked {
+    answers: Answers,
+    signals: Signals,
+    /// Without a daemon: what must be open before this command ends.
+    service: Option<Service>,
+}
+
+/// What came next.
+pub enum Next {
+    Response(Response),
+    /// SIGINT or SIGTERM.
+    Signal,
+    /// Nothing more comes.
+    Over,
+}
+
+/// Sends a request. Without a daemon the catalog is taken, what is left open to doubt is opened, and the request is
+/// carried out here.
+///
+/// # Errors
+/// A daemon that does not answer, or a catalog that cannot be taken.
+pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyhow::Result<Asked> {
+    let signals = Signals::catch().context("catch signals")?;
+    let socket = &config.daemon.socket;
+    if let Some(responses) =
+        client::send(socket, &request).await.with_context(|| format!("ask the daemon at {}", socket.display()))?
+    {
+        return Ok(Asked { answers: Answers::Daemon(responses), signals, service: None });
+    }
+    let service = service(config.clone()).await?;
+    for mut handle in service.engine.recover().await? {
+        output.tell(format_args!("opening what window {} left to doubt, which a process died over", handle.window));
+        if !matches!(request, Request::Recover { .. }) {
+            let named = request.group();
+            let its_group = handle.status.borrow().plan.as_ref().map(|plan| plan.group.clone());
+            if its_group.as_deref() == named {
+                handle.finished().await;
+            }
+        }
+    }
+    let (sender, responses) = mpsc::channel(16);
+    let worker = service.clone();
+    tokio::spawn(async move { control::handle(&worker, request, sender).await });
+    Ok(Asked { answers: Answers::Here(responses), signals, service: Some(service) })
+}
+
+impl Asked {
+    /// Whether this command itself holds what is closed.
+    pub const fn alone(&self) -> bool {
+        self.service.is_some()
+    }
+
+    /// The next answer or signal.
+    ///
+    /// # Errors
+    /// The daemon went away in the middle.
+    pub async fn next(&mut self) -> anyhow::Result<Next> {
+        let answer = async {
+            match &mut self.answers {
+                Answers::Daemon(responses) => responses.next().await.context("listen to the daemon"),
+                Answers::Here(responses) => Ok(responses.recv().await),
+            }
+        };
+        tokio::select! {
+            answer = answer => Ok(answer?.map_or(Next::Over, Next::Response)),
+            () = self.signals.next() => Ok(Next::Signal),
+        }
+    }
+
+    /// The group's window ends well if it is a pause by hand, and is void otherwise; everything opens.
+    pub fn open(&self, group: &str) {
+        if let Some(handle) = self.service.as_ref().and_then(|service| service.engine.window_of(group)) {
+            handle.open(crate::domain::Reason::new(crate::domain::Code::Opened, "told to stop"));
+        }
+    }
+
+    /// Ends: alone, not before everything is open.
+    pub async fn end(mut self, exit: Exit) -> Exit {
+        let Some(service) = self.service else { return exit };
+        let ending = stop(&service, &mut self.signals).await;
+        // A disk that hangs has been told of by the verdict.
+        let _ = service.engine.catalog.close().await;
+        match ending {
+            Ending::Open => exit,
+            Ending::StillClosed(members) => {
+                eprintln!("stillpoint: may still be closed: {}", members.join(", "));
+                Exit::StillClosed
+            }
+        }
+    }
+}

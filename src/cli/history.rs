@@ -1,0 +1,92 @@
+//! `history` and `points`: what the catalog knows.
+
+use super::Exit;
+use super::output::{Format, NOTHING, instant, or_nothing, table, zone};
+use crate::catalog::{Catalog, OpenError, WindowRow};
+use crate::config::Config;
+use serde::Serialize;
+use std::sync::Arc;
+
+/// A window as scripts read it.
+#[derive(Serialize)]
+struct Row<'a> {
+    window: &'a str,
+    group: &'a str,
+    trigger: &'static str,
+    slot: Option<jiff::Timestamp>,
+    started: jiff::Timestamp,
+    verdict: Option<&'static str>,
+    reasons: &'a [crate::domain::Reason],
+    evidence: Option<&'static str>,
+    pause_completed: Option<jiff::Timestamp>,
+    unpause_started: Option<jiff::Timestamp>,
+    restore_point: Option<jiff::Timestamp>,
+    closed_seconds: Option<f64>,
+    members: u32,
+}
+
+impl<'a> From<&'a WindowRow> for Row<'a> {
+    fn from(row: &'a WindowRow) -> Self {
+        Self {
+            window: &row.window,
+            group: &row.group,
+            trigger: row.trigger.name(),
+            slot: row.slot,
+            started: row.started,
+            verdict: row.verdict.map(crate::domain::Verdict::name),
+            reasons: &row.reasons,
+            evidence: row.evidence.map(crate::domain::Evidence::name),
+            pause_completed: row.pause_completed,
+            unpause_started: row.unpause_started,
+            restore_point: row.restore_point,
+            closed_seconds: row.closed.map(|closed| closed.as_secs_f64()),
+            members: row.members,
+        }
+    }
+}
+
+/// Windows, newest first.
+pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, output: Format) -> anyhow::Result<Exit> {
+    let rows = match Catalog::read(&config.daemon.catalog).await {
+        Err(OpenError::NoCatalog(_)) => Vec::new(),
+        reader => reader?.history(group, limit).await?,
+    };
+    output.print(&rows.iter().map(Row::from).collect::<Vec<_>>(), |_| {
+        let lines = rows.iter().map(|row| {
+            let zone = zone(config.groups.get(&row.group));
+            let why = row.reasons.first().map_or_else(|| NOTHING.to_owned(), ToString::to_string);
+            let verdict = row.verdict.map_or("open", crate::domain::Verdict::name).to_owned();
+            let closed = row.closed.map(|closed| format!("{:.3}s", closed.as_secs_f64()));
+            vec![
+                row.window.clone(),
+                instant(row.started, &zone),
+                row.trigger.to_string(),
+                verdict,
+                or_nothing(closed),
+                why,
+            ]
+        });
+        table(&["WINDOW", "STARTED", "TRIGGER", "VERDICT", "CLOSED", "WHY"], lines)
+    })?;
+    Ok(Exit::Good)
+}
+
+/// Restore points, newest first.
+pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, output: Format) -> anyhow::Result<Exit> {
+    let rows = match Catalog::read(&config.daemon.catalog).await {
+        Err(OpenError::NoCatalog(_)) => Vec::new(),
+        reader => reader?.points(group, limit).await?,
+    };
+    output.print(&rows.iter().map(Row::from).collect::<Vec<_>>(), |_| {
+        let lines = rows.iter().map(|row| {
+            let zone = zone(config.groups.get(&row.group));
+            let quiet = row.pause_completed.zip(row.unpause_started);
+            let quiet = quiet.map(|(start, end)| format!("{:.3}s", end.duration_since(start).as_secs_f64()));
+            let point = row.restore_point.map(|point| instant(point, &zone));
+            let evidence = row.evidence.map(|evidence| evidence.name());
+            vec![row.group.clone(), or_nothing(point), or_nothing(quiet), or_nothing(evidence), row.window.clone()]
+        });
+        table(&["GROUP", "RESTORE POINT", "QUIET", "EVIDENCE", "WINDOW"], lines)
+    })?;
+    Ok(Exit::Good)
+}

@@ -1,0 +1,65 @@
+//! `members`: who there is, and who is paused.
+
+use super::Exit;
+use super::output::{Format, table};
+use crate::config::Group;
+use crate::engine::{Sighting, sweep};
+use crate::scalar::discovery::Dns;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Row {
+    group: String,
+    cluster: String,
+    member: String,
+    address: String,
+    paused: Option<bool>,
+    error: Option<String>,
+}
+
+/// Asks every member of the groups once.
+pub async fn members<'a>(groups: impl Iterator<Item = &'a Group>, output: Format) -> anyhow::Result<Exit> {
+    let dns = Dns::from_environment()?;
+    let mut rows = Vec::new();
+    let mut exit = Exit::Good;
+    for group in groups {
+        match sweep(dns, group).await {
+            Ok(clusters) => rows.extend(clusters.into_values().flatten().map(|sighting| row(group, sighting))),
+            Err(reason) => {
+                eprintln!("stillpoint: {}: {reason}", group.name);
+                exit = Exit::Failed;
+            }
+        }
+    }
+    if rows.iter().any(|row| row.paused.is_none()) {
+        exit = Exit::Failed;
+    }
+    output.print(&rows, |rows| {
+        let lines = rows.iter().map(|row| {
+            let state = match (row.paused, &row.error) {
+                (Some(true), _) => "paused".to_owned(),
+                (Some(false), _) => "open".to_owned(),
+                (None, why) => format!("unknown: {}", why.as_deref().unwrap_or_default()),
+            };
+            vec![row.group.clone(), row.cluster.clone(), row.member.clone(), row.address.clone(), state]
+        });
+        table(&["GROUP", "CLUSTER", "MEMBER", "ADDRESS", "STATE"], lines)
+    })?;
+    Ok(exit)
+}
+
+fn row(group: &Group, sighting: Sighting) -> Row {
+    let (paused, error) = match sighting.paused {
+        Ok(paused) => (Some(paused), None),
+        Err(why) => (None, Some(why)),
+    };
+    let member = sighting.member;
+    Row {
+        group: group.name.clone(),
+        cluster: member.cluster,
+        member: member.name,
+        address: member.address,
+        paused,
+        error,
+    }
+}

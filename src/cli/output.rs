@@ -1,0 +1,82 @@
+//! Results on standard output: a table for people, JSON or YAML for scripts.
+
+use crate::config::Group;
+use comfy_table::{Table, presets};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use std::io::Write;
+
+/// `-o`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Format {
+    #[default]
+    Table,
+    Json,
+    Yaml,
+}
+
+impl Format {
+    /// Prints a value: as it is for scripts, as text for people.
+    ///
+    /// # Errors
+    /// Standard output is gone.
+    pub fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+        let printed = match self {
+            Self::Table => text(value),
+            Self::Json => serde_json::to_string(value)? + "\n",
+            Self::Yaml => serde_yaml::to_string(value)?,
+        };
+        std::io::stdout().write_all(printed.as_bytes())?;
+        Ok(())
+    }
+
+    /// A line for people while something goes on; nothing for scripts.
+    pub fn tell(self, line: impl std::fmt::Display) {
+        if self == Self::Table {
+            // Whoever reads it may be gone; what goes on does not depend on it.
+            let _ = writeln!(std::io::stdout(), "{line}");
+        }
+    }
+}
+
+/// Columns under a heading, as kubectl prints them.
+#[must_use]
+pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(heading);
+    for row in rows {
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
+    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
+    lines.join("\n") + "\n"
+}
+
+/// The group's time zone; UTC without a schedule.
+#[must_use]
+pub fn zone(group: Option<&Group>) -> TimeZone {
+    let name = group.and_then(|group| group.schedule.as_ref()).map_or("UTC", |schedule| schedule.time_zone.name());
+    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+}
+
+/// An instant in UTC and in the group's zone.
+#[must_use]
+pub fn instant(at: Timestamp, zone: &TimeZone) -> String {
+    let utc = at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string();
+    match zone.iana_name() {
+        Some("UTC") | None => utc,
+        Some(name) => format!("{utc} ({} {name})", at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f")),
+    }
+}
+
+/// What stands where there is nothing.
+pub const NOTHING: &str = "-";
+
+/// A value, or the sign for none.
+#[must_use]
+pub fn or_nothing(value: Option<impl std::fmt::Display>) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
+}

@@ -1,0 +1,94 @@
+//! `plan`: what a window would do now.
+
+use super::Exit;
+use super::output::{Format, table, zone};
+use crate::config::Group;
+use crate::daemon::schedule::next_slot;
+use crate::engine::{Clock, sweep};
+use crate::scalar::discovery::Dns;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Plan {
+    group: String,
+    would: &'static str,
+    reasons: Vec<String>,
+    clusters: Vec<Cluster>,
+    hold_seconds: f64,
+    drain_seconds: f64,
+    max_pause_seconds: f64,
+    next_slot: Option<jiff::Timestamp>,
+}
+
+#[derive(Serialize)]
+struct Cluster {
+    stage: u32,
+    cluster: String,
+    product: crate::domain::Product,
+    members: usize,
+}
+
+/// Looks at every member, and says whether a window would begin. Nothing is paused.
+pub async fn plan(group: &Group, output: Format) -> anyhow::Result<Exit> {
+    let mut reasons = Vec::new();
+    let mut clusters = Vec::new();
+    match sweep(Dns::from_environment()?, group).await {
+        Err(reason) => reasons.push(reason.to_string()),
+        Ok(seen) => {
+            for sighting in seen.values().flatten() {
+                match &sighting.paused {
+                    Ok(false) => {}
+                    Ok(true) => reasons.push(format!("already_paused: {} is paused", sighting.member)),
+                    Err(why) => reasons.push(format!("unreachable: {}: {why}", sighting.member)),
+                }
+            }
+            clusters.extend(group.clusters.values().map(|cluster| Cluster {
+                stage: cluster.stage,
+                cluster: cluster.name.clone(),
+                product: cluster.product,
+                members: seen.get(&cluster.name).map_or(0, Vec::len),
+            }));
+        }
+    }
+    clusters.sort_by(|a, b| (a.stage, &a.cluster).cmp(&(b.stage, &b.cluster)));
+    let would = if reasons.is_empty() { "begin" } else { "refuse" };
+    let exit = if reasons.is_empty() { Exit::Good } else { Exit::Refused };
+    let now = Clock::start().now().wall;
+    let plan = Plan {
+        group: group.name.clone(),
+        would,
+        reasons,
+        clusters,
+        hold_seconds: group.window.hold.as_secs_f64(),
+        drain_seconds: group.window.drain.as_secs_f64(),
+        max_pause_seconds: group.window.max_pause.as_secs_f64(),
+        next_slot: group.schedule.as_ref().and_then(|schedule| next_slot(schedule, now)),
+    };
+    output.print(&plan, |plan| text(plan, group))?;
+    Ok(exit)
+}
+
+fn text(plan: &Plan, group: &Group) -> String {
+    let rows = plan.clusters.iter().map(|cluster| {
+        let product = serde_json::to_value(cluster.product).ok().and_then(|name| name.as_str().map(str::to_owned));
+        vec![
+            cluster.stage.to_string(),
+            cluster.cluster.clone(),
+            product.unwrap_or_default(),
+            cluster.members.to_string(),
+        ]
+    });
+    let mut text = table(&["STAGE", "CLUSTER", "PRODUCT", "MEMBERS"], rows);
+    text.push_str(&format!(
+        "\nhold {} s after a drain of at most {} s a stage; opened again after {} s at the latest\n",
+        plan.hold_seconds, plan.drain_seconds, plan.max_pause_seconds
+    ));
+    if let Some(slot) = plan.next_slot {
+        text.push_str(&format!("next slot {}\n", super::output::instant(slot, &zone(Some(group)))));
+    }
+    for reason in &plan.reasons {
+        text.push_str(&format!("{reason}\n"));
+    }
+    text.push_str(&format!("a window would {}\n", if plan.would == "begin" { "begin now" } else { "be refused now" }));
+    text
+}

@@ -1,0 +1,227 @@
+//! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
+
+use super::schedule::Clockwork;
+use super::{Service, attempts, control, sweeps};
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::engine::{Clock, Engine, Handle};
+use crate::http::{self, Pages};
+use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
+use crate::observe::metrics::{Metrics, WindowTotal};
+use crate::scalar::discovery::Dns;
+use anyhow::Context;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing_appender::non_blocking::ErrorCounter;
+
+/// How long a start waits for what a dead daemon left to open, before schedules begin all the same.
+const RECOVERY_WAIT: Duration = Duration::from_secs(10);
+/// The daemon's loop comes round this often.
+const BEAT: Duration = Duration::from_secs(1);
+const BEAT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How the daemon ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything is open.
+    Open,
+    /// Told twice to stop: these may still be closed.
+    StillClosed(Vec<String>),
+}
+
+/// SIGTERM and SIGINT.
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on the signals no longer end the process by themselves.
+    ///
+    /// # Errors
+    /// The system refuses handlers.
+    pub fn catch() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next one.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Makes a service on the catalog, which it takes for this process.
+///
+/// # Errors
+/// The catalog cannot be taken, or the metrics or the resolver be made.
+pub async fn service(config: Arc<Config>) -> anyhow::Result<Service> {
+    let catalog = Catalog::open(&config.daemon.catalog).await?;
+    let clock = Clock::start();
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
+    let dns = Dns::from_environment()?;
+    let engine = Engine::new(clock, catalog, config.clone(), dns);
+    Ok(Service { engine, config, metrics })
+}
+
+/// Runs until a signal, then until everything is open.
+///
+/// # Errors
+/// Something it needs cannot be had: the catalog, an address, the socket.
+pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
+    let mut signals = Signals::catch().context("catch signals")?;
+    let service = service(config.clone()).await?;
+    let health = Arc::new(Health::new(service.engine.clock.instant(), BEAT_LIMIT));
+    let mut tasks = JoinSet::new();
+    // What a dead daemon left closed opens before anything else is looked at.
+    let recovered = recover(&service).await?;
+    if let Some(address) = config.daemon.http {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+        tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
+        let pages = Pages { metrics: service.metrics.clone(), health: health.clone(), dropped_lines: Some(dropped) };
+        tasks.spawn(http::serve(listener, pages, std::future::pending()));
+    }
+    let socket = &config.daemon.socket;
+    let listener = control::bind(socket).with_context(|| format!("listen at {}", socket.display()))?;
+    tasks.spawn(control::serve(service.clone(), listener));
+    tasks.spawn(beat(service.clone(), health.clone()));
+    tasks.spawn(begin(service.clone(), health.clone(), recovered));
+    tokio::select! {
+        () = signals.next() => {}
+        Some(ended) = tasks.join_next() => died(ended),
+    }
+    tracing::info!("stopping: everything that is closed opens");
+    let ending = stop(&service, &mut signals).await;
+    tasks.shutdown().await;
+    // Whoever comes next replaces a socket that stays.
+    let _ = std::fs::remove_file(socket);
+    if service.engine.catalog.close().await.is_err() {
+        tracing::error!("close the catalog: the disk hangs");
+    }
+    Ok(ending)
+}
+
+/// A task that must never end did: the process ends in order, and its supervisor starts it anew.
+fn died(ended: Result<(), tokio::task::JoinError>) {
+    match ended {
+        Ok(()) => tracing::error!("a part of the daemon ended by itself"),
+        Err(error) => tracing::error!("a part of the daemon died: {error}"),
+    }
+}
+
+async fn recover(service: &Service) -> anyhow::Result<Vec<Handle>> {
+    let handles = service.engine.recover().await?;
+    for handle in &handles {
+        if let Some(plan) = &handle.status.borrow().plan {
+            service.watch(&plan.group, handle);
+        }
+    }
+    Ok(handles)
+}
+
+/// The rest of a start: integrity, metrics, schedules. Then it supervises them for ever.
+async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
+    let opened = async {
+        for mut handle in recovered {
+            handle.seen_open().await;
+        }
+    };
+    if tokio::time::timeout(RECOVERY_WAIT, opened).await.is_err() {
+        tracing::error!("what a dead daemon left closed does not open yet; its groups wait, the others go on");
+    }
+    health.ready(RECOVERY);
+    if let Err(error) = service.engine.catalog.integrity_check().await {
+        service.metrics.catalog_failed();
+        health.unready(CATALOG, error.to_string());
+        tracing::error!("check the catalog: {error}; no schedule runs");
+        std::future::pending::<()>().await;
+    }
+    while let Err(error) = seed(&service).await {
+        health.unready(CATALOG, error.to_string());
+        tracing::error!("read the catalog: {error}");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    health.ready(CATALOG);
+    let mut tasks = JoinSet::new();
+    match Clockwork::start().await {
+        Ok(clockwork) => {
+            for group in service.config.groups.values() {
+                tasks.spawn(sweeps::sweep_for_ever(service.clone(), group.clone()));
+                if let Some(schedule) = &group.schedule {
+                    let (service, clockwork) = (service.clone(), clockwork.clone());
+                    tasks.spawn(attempts::follow(service, clockwork, group.clone(), schedule.clone()));
+                }
+            }
+            health.ready(SCHEDULES);
+            tracing::info!("ready: {} groups", service.config.groups.len());
+        }
+        Err(error) => tracing::error!("start the schedules: {error}"),
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            health.unready(SCHEDULES, error.to_string());
+            tracing::error!("a group's task died: {error}");
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn seed(service: &Service) -> Result<(), crate::catalog::CatalogError> {
+    let catalog = &service.engine.catalog;
+    let totals = catalog.totals().await?.into_iter().map(|total| WindowTotal {
+        group: total.group,
+        verdict: total.verdict,
+        reason: total.reason_code,
+        count: total.count,
+    });
+    let known = totals.filter(|total| service.config.groups.contains_key(&total.group)).collect::<Vec<_>>();
+    service.metrics.seed(&known);
+    let now = service.engine.clock.now().wall;
+    for group in service.config.groups.values() {
+        let seen = catalog.group_seen(&group.name, now).await?;
+        let last = catalog.last_consistent(&group.name).await?;
+        service.metrics.group_known(&group.name, &group.window, seen, last);
+    }
+    Ok(())
+}
+
+async fn beat(service: Service, health: Arc<Health>) {
+    let mut interval = tokio::time::interval(BEAT);
+    let mut beats = 0_u64;
+    loop {
+        interval.tick().await;
+        health.beat(service.engine.clock.instant());
+        if beats % 30 == 0
+            && let Ok(bytes) = service.engine.catalog.size_bytes().await
+        {
+            service.metrics.catalog_size(bytes);
+        }
+        beats += 1;
+    }
+}
+
+/// Opens everything. A second signal ends the wait.
+pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
+    let handles = service.engine.stop();
+    let concluded = async {
+        for handle in &handles {
+            let mut handle = handle.clone();
+            handle.concluded().await;
+            // The verdict may wait for a disk that never comes back; the intent says enough to the next start.
+            let _ = tokio::time::timeout(Duration::from_secs(3), handle.finished()).await;
+        }
+    };
+    tokio::select! {
+        () = concluded => Ending::Open,
+        () = signals.next() => {
+            let closed = handles.iter().flat_map(|handle| handle.status.borrow().doubtful.clone()).collect::<Vec<_>>();
+            if closed.is_empty() { Ending::Open } else { Ending::StillClosed(closed) }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Every metric by name, once: the registry's help texts and `dashboards/metrics.md` both come from here.
+
+use std::fmt::Write as _;
+
+/// What Prometheus is told a metric is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts observations by size.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the exposition format.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric as people read about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Description {
+    /// With its unit at the end.
+    pub name: &'static str,
+    /// Counter, gauge or histogram.
+    pub kind: Kind,
+    /// The names of its labels, in the order of their values.
+    pub labels: &'static [&'static str],
+    /// The unit of its value, for the reference.
+    pub unit: &'static str,
+    /// One sentence, also the help text of the exposition.
+    pub meaning: &'static str,
+}
+
+const GROUP: &[&str] = &["group"];
+// Not `cluster`: a scrape config's own `cluster` and `namespace` would overwrite it.
+const CLUSTER: &[&str] = &["group", "scalar_cluster"];
+
+macro_rules! metrics {
+    ($($constant:ident: $kind:ident $name:literal $labels:expr, $unit:literal, $meaning:literal;)+) => {
+        $(pub(super) const $constant: Description = Description {
+            name: $name, kind: Kind::$kind, labels: $labels, unit: $unit, meaning: $meaning,
+        };)+
+        const ALL: &[Description] = &[$($constant),+];
+    };
+}
+
+metrics! {
+    WINDOWS: Counter "stillpoint_windows_total" &["group", "verdict", "reason"], "windows",
+        "Windows by verdict and first reason (empty when consistent), counted in the catalog, so a restart does not reset it.";
+    SLOTS_MISSED: Counter "stillpoint_slots_missed_total" GROUP, "slots",
+        "Slots of the schedule that passed without an attempt.";
+    LAST_CONSISTENT: Gauge "stillpoint_last_consistent_timestamp_seconds" GROUP, "Unix time",
+        "The last restore point; absent until there is one.";
+    FIRST_SEEN: Gauge "stillpoint_group_first_seen_timestamp_seconds" GROUP, "Unix time",
+        "When the catalog first heard of the group.";
+    NEXT_SLOT: Gauge "stillpoint_next_slot_timestamp_seconds" GROUP, "Unix time",
+        "The next slot of the schedule; absent without a schedule.";
+    EXPECTED_INTERVAL: Gauge "stillpoint_expected_interval_seconds" GROUP, "seconds",
+        "The longest time between two slots of the schedule; absent without a schedule.";
+    MAX_PAUSE: Gauge "stillpoint_max_pause_seconds" GROUP, "seconds",
+        "The configured limit from the first pause request to the first unpause request.";
+    PAUSE_DEADLINE: Gauge "stillpoint_pause_deadline_timestamp_seconds" GROUP, "Unix time",
+        "When the daemon's pause that stands now must be over at the latest; absent when it holds none.";
+    WINDOW_RUNNING: Gauge "stillpoint_window_running" GROUP, "0 or 1",
+        "Whether a window of the group runs, preflight and opening included.";
+    MEMBERS: Gauge "stillpoint_members" CLUSTER, "members",
+        "Members that discovery knows.";
+    MEMBERS_PAUSED: Gauge "stillpoint_members_paused" CLUSTER, "members",
+        "Members that answered CheckPaused with true at the last look, whoever paused them; asked between windows too.";
+    MEMBERS_UNANSWERED: Gauge "stillpoint_members_unanswered" CLUSTER, "members",
+        "Members that did not answer the last look.";
+    MEMBERS_DOUBTFUL: Gauge "stillpoint_members_doubtful" GROUP, "members",
+        "Members of open intents that are not yet known to be open.";
+    WINDOW_CLOSED: Histogram "stillpoint_window_closed_seconds" GROUP, "seconds",
+        "From the first pause request to the last member seen open.";
+    WINDOW_QUIET: Histogram "stillpoint_window_quiet_seconds" GROUP, "seconds",
+        "The quiet interval, from the last acknowledgement to just before the first unpause request.";
+    DRAIN: Histogram "stillpoint_drain_seconds" GROUP, "seconds",
+        "From the first pause request to the last acknowledgement.";
+    CATALOG_APPEND: Histogram "stillpoint_catalog_append_seconds" &[], "seconds",
+        "How long a durable append to the catalog took.";
+    CATALOG_ERRORS: Counter "stillpoint_catalog_errors_total" &[], "errors",
+        "Catalog operations that failed or stalled.";
+    CATALOG_SIZE: Gauge "stillpoint_catalog_size_bytes" &[], "bytes",
+        "The size of the catalog's files; absent until it was measured.";
+    READY: Gauge "stillpoint_ready" &[], "0 or 1",
+        "Whether /readyz says ready.";
+    LOOP_ALIVE: Gauge "stillpoint_loop_alive" &[], "0 or 1",
+        "Whether /healthz says alive: the daemon's loop was heard of lately.";
+    LOG_DROPPED: Counter "stillpoint_log_lines_dropped_total" &[], "lines",
+        "Log lines dropped because standard error did not take them.";
+    BUILD: Gauge "stillpoint_build_info" &["version"], "1",
+        "The version that runs; the value is always 1.";
+    START_TIME: Gauge "stillpoint_start_time_seconds" &[], "Unix time",
+        "When the process started.";
+}
+
+/// Every metric that the daemon exports, in the order of the reference.
+#[must_use]
+pub const fn describe() -> &'static [Description] {
+    ALL
+}
+
+/// The reference page, `dashboards/metrics.md`.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = String::from(
+        "# Metrics\n\n\
+         Generated from `src/observe/described.rs`; after a change run `UPDATE=1 cargo test --lib observe::described`.\n\
+         Served on `/metrics`. Units are base units; labels are never called `namespace` or `cluster`, which scrapes overwrite.\n\
+         A group's or cluster's series vanish with it; a value that is not known is absent, never 0.\n\n\
+         | name | type | labels | unit | meaning |\n|---|---|---|---|---|\n",
+    );
+    for metric in ALL {
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| `{}` | {} | {} | {} | {} |",
+            metric.name,
+            metric.kind.name(),
+            labels.join(", "),
+            metric.unit,
+            metric.meaning
+        );
+    }
+    page.push_str("\nReasons (label `reason` of `stillpoint_windows_total`):\n\n| reason | meaning |\n|---|---|\n");
+    for code in crate::domain::Code::ALL {
+        let _ = writeln!(page, "| `{}` | {} |", code.name(), code.meaning().trim());
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_page_is_what_the_code_says() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/dashboards/metrics.md");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, reference()).expect("write the reference");
+        }
+        let committed = std::fs::read_to_string(path).expect("dashboards/metrics.md");
+        assert!(
+            committed == reference(),
+            "dashboards/metrics.md is not what the code says: run `UPDATE=1 cargo test --lib observe::described`"
+        );
+    }
+
+    #[test]
+    fn no_label_is_one_that_a_scrape_overwrites() {
+        for metric in describe() {
+            for label in metric.labels {
+                assert!(!["namespace", "cluster", "job", "instance", "pod"].contains(label), "{}", metric.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,153 @@
+use super::*;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const SETTINGS: WindowSettings = WindowSettings {
+    hold: Duration::from_secs(10),
+    drain: Duration::from_secs(30),
+    max_pause: Duration::from_secs(60),
+};
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+fn metrics() -> Metrics {
+    Metrics::new("0.1.0", at(1_700_000_000)).expect("metrics")
+}
+
+fn page(metrics: &Metrics) -> String {
+    let now = Instant::now();
+    metrics.render(&Health::new(now, Duration::from_secs(10)), now).expect("a page")
+}
+
+fn total(verdict: Verdict, reason: &str, count: u64) -> WindowTotal {
+    WindowTotal { group: "payments".into(), verdict, reason: reason.into(), count }
+}
+
+/// Every metric touched, as a daemon would in a day.
+fn lived_in() -> Metrics {
+    let metrics = metrics();
+    metrics.group_known("payments", &SETTINGS, at(1_700_000_000), None);
+    metrics.seed(&[total(Verdict::Consistent, "", 41), total(Verdict::Discarded, "drain_timeout", 2)]);
+    metrics.scheduled("payments", Some(at(1_700_003_600)), Some(Duration::from_secs(86_400)));
+    metrics.window_started("payments");
+    metrics.pause_started("payments", at(1_700_003_660));
+    let look = Look { known: 3, paused: 2, unanswered: 1 };
+    metrics.members_seen("payments", &BTreeMap::from([("orders".into(), look)]));
+    metrics.members_doubtful("payments", 1);
+    metrics.window_ended("payments", &consistent(1_700_003_605));
+    metrics.window_ended("payments", &Ended::missed());
+    metrics.pause_started("payments", at(1_700_003_660));
+    metrics.catalog_appended(Duration::from_millis(3));
+    metrics.catalog_failed();
+    metrics.catalog_size(4096);
+    metrics.log_lines_dropped(7);
+    metrics
+}
+
+fn consistent(point: i64) -> Ended {
+    Ended {
+        verdict: Verdict::Consistent,
+        reason: None,
+        restore_point: Some(at(point)),
+        quiet: Some(Duration::from_secs(10)),
+        closed: Some(Duration::from_millis(10_400)),
+        drain: Some(Duration::from_millis(70)),
+    }
+}
+
+fn has(page: &str, line: &str) {
+    assert!(page.lines().any(|found| found == line), "no line {line:?} in\n{page}");
+}
+
+#[test]
+fn every_metric_is_described_and_every_description_is_a_metric() {
+    let metrics = lived_in();
+    let mut found: Vec<(String, String)> = metrics
+        .registry
+        .gather()
+        .iter()
+        .map(|family| (family.name().to_owned(), format!("{:?}", family.get_field_type()).to_lowercase()))
+        .collect();
+    let mut described: Vec<(String, String)> =
+        described::describe().iter().map(|metric| (metric.name.to_owned(), metric.kind.name().to_owned())).collect();
+    found.sort();
+    described.sort();
+    assert_eq!(found, described);
+}
+
+#[test]
+fn a_group_is_there_from_the_first_scrape_without_a_last_point() {
+    let metrics = metrics();
+    metrics.group_known("payments", &SETTINGS, at(1_700_000_000), None);
+    let page = page(&metrics);
+    has(&page, r#"stillpoint_windows_total{group="payments",reason="",verdict="consistent"} 0"#);
+    has(&page, r#"stillpoint_group_first_seen_timestamp_seconds{group="payments"} 1700000000"#);
+    has(&page, r#"stillpoint_max_pause_seconds{group="payments"} 60"#);
+    has(&page, r#"stillpoint_window_running{group="payments"} 0"#);
+    for absent in ["last_consistent", "next_slot", "expected_interval", "pause_deadline", "catalog_size"] {
+        assert!(!page.contains(absent), "{absent} has no value yet\n{page}");
+    }
+}
+
+#[test]
+fn counters_go_on_from_the_catalog_after_a_restart() {
+    let metrics = lived_in();
+    metrics.seed(&[total(Verdict::Consistent, "", 41), total(Verdict::Missed, "", 1)]);
+    let page = page(&metrics);
+    has(&page, r#"stillpoint_windows_total{group="payments",reason="",verdict="consistent"} 42"#);
+    has(&page, r#"stillpoint_windows_total{group="payments",reason="drain_timeout",verdict="discarded"} 2"#);
+    has(&page, r#"stillpoint_windows_total{group="payments",reason="",verdict="missed"} 1"#);
+    has(&page, r#"stillpoint_slots_missed_total{group="payments"} 1"#);
+    has(&page, r#"stillpoint_last_consistent_timestamp_seconds{group="payments"} 1700003605"#);
+    has(&page, r#"stillpoint_window_closed_seconds_count{group="payments"} 1"#);
+}
+
+#[test]
+fn the_deadline_of_a_pause_goes_with_its_window_but_not_with_a_missed_slot() {
+    let metrics = metrics();
+    metrics.group_known("payments", &SETTINGS, at(0), None);
+    metrics.window_started("payments");
+    metrics.pause_started("payments", at(60));
+    metrics.window_ended("payments", &Ended::missed());
+    has(&page(&metrics), r#"stillpoint_pause_deadline_timestamp_seconds{group="payments"} 60"#);
+    has(&page(&metrics), r#"stillpoint_window_running{group="payments"} 1"#);
+    metrics.window_ended("payments", &Ended { verdict: Verdict::Discarded, ..Ended::missed() });
+    assert!(!page(&metrics).contains("pause_deadline"));
+    has(&page(&metrics), r#"stillpoint_window_running{group="payments"} 0"#);
+}
+
+#[test]
+fn a_cluster_that_vanished_takes_its_series_along() {
+    let metrics = lived_in();
+    has(&page(&metrics), r#"stillpoint_members_paused{group="payments",scalar_cluster="orders"} 2"#);
+    metrics.members_seen("payments", &BTreeMap::from([("ledger".into(), Look { known: 1, ..Look::default() })]));
+    let page = page(&metrics);
+    assert!(!page.contains("orders"), "{page}");
+    has(&page, r#"stillpoint_members{group="payments",scalar_cluster="ledger"} 1"#);
+}
+
+#[test]
+fn a_group_that_left_the_config_leaves_no_series() {
+    let metrics = lived_in();
+    metrics.group_gone("payments");
+    let page = page(&metrics);
+    assert!(!page.contains("payments"), "{page}");
+    assert!(page.contains("stillpoint_build_info"), "{page}");
+}
+
+#[test]
+fn promtool_finds_nothing_to_say_about_the_page() {
+    let mut child = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is missing: run tests/setup.sh (Debian's package prometheus)");
+    child.stdin.take().expect("stdin").write_all(page(&lived_in()).as_bytes()).expect("hand the page over");
+    let output = child.wait_with_output().expect("promtool's end");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.trim().is_empty(), "promtool says: {said}");
+}

@@ -1,0 +1,9 @@
+//! What the daemon tells the outside: metrics, health, logs. Nothing here decides anything.
+
+pub mod described;
+pub mod health;
+pub mod log;
+pub mod metrics;
+
+pub use health::Health;
+pub use metrics::{Ended, Look, Metrics, WindowTotal};

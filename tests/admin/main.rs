@@ -1,0 +1,8 @@
+//! The admin client and discovery against stand-ins that keep the rules measured on real servers.
+
+mod dns;
+mod faults;
+mod rules;
+mod scale;
+mod support;
+mod tls;

@@ -1,0 +1,8 @@
+//! Promises of the catalog: what it acknowledges stays, what it cannot promise it refuses, and it never hangs anyone.
+
+mod disk;
+mod journal;
+mod opening;
+mod slots;
+mod support;
+mod volume;

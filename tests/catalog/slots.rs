@@ -1,0 +1,114 @@
+use crate::support::{append_all, at, consistent, discarded, intent, open, place, refused};
+use stillpoint::catalog::{SlotState, Total};
+use stillpoint::domain::{Code, Reason, Trigger, Verdict};
+
+#[tokio::test]
+async fn a_slot_is_started_exactly_once() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    assert!(catalog.plan_slot("payments", at(0)).await.unwrap());
+    assert!(!catalog.plan_slot("payments", at(0)).await.unwrap());
+    let attempts = (0..20).map(|_| {
+        let catalog = catalog.clone();
+        async move { catalog.start_slot("payments", at(0)).await.unwrap() }
+    });
+    let started = futures_util::future::join_all(attempts).await;
+    assert_eq!(started.into_iter().filter(|won| *won).count(), 1);
+    assert!(!catalog.plan_slot("payments", at(0)).await.unwrap(), "planning again does not reset it");
+    catalog.close().await.unwrap();
+    let catalog = open(&path).await;
+    assert!(!catalog.start_slot("payments", at(0)).await.unwrap(), "nor after a restart");
+    assert!(catalog.start_slot("payments", at(60)).await.unwrap(), "an unplanned slot may start");
+    assert!(catalog.start_slot("other", at(0)).await.unwrap(), "groups do not share slots");
+}
+
+#[tokio::test]
+async fn attempts_are_counted_while_the_slot_runs() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), None);
+    catalog.plan_slot("payments", at(0)).await.unwrap();
+    assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), None);
+    catalog.start_slot("payments", at(0)).await.unwrap();
+    assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), Some(2));
+    assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), Some(3));
+    assert!(catalog.finish_slot("payments", at(0)).await.unwrap());
+    assert!(!catalog.finish_slot("payments", at(0)).await.unwrap());
+    assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), None);
+    let last = catalog.last_slot("payments").await.unwrap().unwrap();
+    assert_eq!((last.state, last.attempts, last.slot), (SlotState::Done, 3, at(0)));
+}
+
+#[tokio::test]
+async fn a_missed_slot_is_in_the_history_once() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    let reason = Reason::new(Code::Interrupted, "no daemon ran at the time");
+    catalog.plan_slot("payments", at(0)).await.unwrap();
+    assert!(catalog.miss_slot("payments", at(0), &reason).await.unwrap());
+    assert!(!catalog.miss_slot("payments", at(0), &reason).await.unwrap());
+    assert!(!catalog.start_slot("payments", at(0)).await.unwrap());
+    catalog.start_slot("payments", at(60)).await.unwrap();
+    catalog.finish_slot("payments", at(60)).await.unwrap();
+    assert!(!catalog.miss_slot("payments", at(60), &reason).await.unwrap(), "a slot that is done was not missed");
+    let history = catalog.history(Some("payments"), 10).await.unwrap();
+    let [row] = history.as_slice() else { panic!("one row, not {history:?}") };
+    assert_eq!((row.verdict, row.slot, row.started), (Some(Verdict::Missed), Some(at(0)), at(0)));
+    assert_eq!((row.trigger, &row.reasons), (Trigger::Schedule, &vec![reason]));
+    assert_eq!(catalog.journal(&row.window).await.unwrap(), []);
+    assert_eq!(catalog.open_windows().await.unwrap(), []);
+    assert_eq!(catalog.points(None, 10).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_a_dead_process_left_unfinished_is_found() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    for slot in [0, 60, 120, 180] {
+        catalog.plan_slot("payments", at(slot)).await.unwrap();
+    }
+    catalog.start_slot("payments", at(60)).await.unwrap();
+    catalog.start_slot("payments", at(0)).await.unwrap();
+    catalog.finish_slot("payments", at(0)).await.unwrap();
+    catalog.close().await.unwrap();
+    let catalog = open(&path).await;
+    let left = catalog.unfinished_slots("payments").await.unwrap();
+    let left: Vec<_> = left.into_iter().map(|row| (row.slot, row.state, row.epoch)).collect();
+    let planned = |slot| (at(slot), SlotState::Planned, 1);
+    assert_eq!(left, [(at(60), SlotState::Running, 1), planned(120), planned(180)]);
+    assert_eq!(catalog.last_slot("payments").await.unwrap().unwrap().slot, at(180));
+    assert_eq!(catalog.last_slot("other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn metrics_are_told_from_the_catalog() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    assert_eq!(catalog.group_seen("payments", at(5)).await.unwrap(), at(5));
+    assert_eq!(catalog.group_seen("payments", at(9)).await.unwrap(), at(5), "the first time stays");
+    assert_eq!(catalog.last_consistent("payments").await.unwrap(), None);
+    for second in [0, 100] {
+        let window = format!("a{second}");
+        append_all(&catalog, &window, &consistent(&window, "payments", second)).await;
+    }
+    append_all(&catalog, "b", &discarded("b", "payments", 200)).await;
+    append_all(&catalog, "c", &[refused("c", "other", 200)]).await;
+    append_all(&catalog, "d", &[intent("d", "other", 300)]).await;
+    catalog.miss_slot("other", at(0), &Reason::new(Code::Busy, "x")).await.unwrap();
+    assert_eq!(catalog.last_consistent("payments").await.unwrap(), Some(at(106)));
+    assert_eq!(catalog.last_consistent("other").await.unwrap(), None);
+    let total = |group: &str, verdict, reason_code: &str, count| Total {
+        group: group.into(),
+        verdict,
+        reason_code: reason_code.into(),
+        count,
+    };
+    let expected = [
+        total("other", Verdict::Missed, "busy", 1),
+        total("other", Verdict::Refused, "already_paused", 1),
+        total("payments", Verdict::Consistent, "", 2),
+        total("payments", Verdict::Discarded, "interrupted", 1),
+    ];
+    assert_eq!(catalog.totals().await.unwrap(), expected);
+    assert!(catalog.size_bytes().await.unwrap() >= 4096);
+}

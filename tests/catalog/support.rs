@@ -1,0 +1,171 @@
+use jiff::Timestamp;
+use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
+use std::io::{BufRead, BufReader, Lines};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+use stillpoint::catalog::Catalog;
+use stillpoint::domain::{Code, Evidence, Interval, Member, Reason, Trigger, Verdict};
+use stillpoint::window::{End, Event, Outcome, Plan};
+
+pub const START: i64 = 1_800_000_000;
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(START + second).unwrap()
+}
+
+pub fn place() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("catalog.db");
+    (directory, path)
+}
+
+/// A catalog that is opened must open here.
+pub async fn open(path: &Path) -> Catalog {
+    Catalog::open(path).await.expect("the catalog opens")
+}
+
+pub fn plan(window: &str, group: &str, second: i64) -> Plan {
+    Plan {
+        window: window.into(),
+        group: group.into(),
+        trigger: Trigger::Schedule,
+        slot: Some(at(second)),
+        started: at(second) + Duration::from_nanos(123_456_789),
+        hold: Duration::from_secs(10),
+        drain: Duration::from_millis(1500),
+        max_pause: Duration::from_secs(60),
+    }
+}
+
+fn member(name: &str) -> Member {
+    Member { cluster: "orders".into(), name: name.into(), address: format!("{name}:60053"), stage: 0 }
+}
+
+pub fn intent(window: &str, group: &str, second: i64) -> Event {
+    Event::Intended {
+        plan: plan(window, group, second),
+        evidence: Evidence::Address,
+        members: vec![member("127.0.0.1"), member("127.0.0.2")],
+    }
+}
+
+pub fn refused(window: &str, group: &str, second: i64) -> Event {
+    Event::Refused {
+        plan: plan(window, group, second),
+        reasons: vec![Reason::new(Code::AlreadyPaused, "orders/a was paused before the window")],
+    }
+}
+
+/// The five events of a window that found its restore point.
+pub fn consistent(window: &str, group: &str, second: i64) -> Vec<Event> {
+    let quiet = Interval { start: at(second + 1), end: at(second + 11) };
+    vec![
+        intent(window, group, second),
+        Event::Paused { at: at(second + 1) },
+        Event::HoldOver { quiet },
+        Event::Opened { at: at(second + 12), ends: vec![End::SeenOpen, End::SeenOpen] },
+        Event::Verdict {
+            outcome: Outcome {
+                verdict: Verdict::Consistent,
+                reasons: vec![],
+                quiet: Some(quiet),
+                restore_point: Some(at(second + 6)),
+                closed: Some(Duration::from_micros(11_500_001)),
+            },
+        },
+    ]
+}
+
+/// The events of a window that was interrupted in its hold.
+pub fn discarded(window: &str, group: &str, second: i64) -> Vec<Event> {
+    vec![
+        intent(window, group, second),
+        Event::Paused { at: at(second + 1) },
+        Event::Interrupted { at: at(second + 30) },
+        Event::Opened { at: at(second + 31), ends: vec![End::SeenOpen, End::NeverPaused] },
+        Event::Verdict {
+            outcome: Outcome {
+                verdict: Verdict::Discarded,
+                reasons: vec![Reason::new(Code::Interrupted, "the daemon died"), Reason::new(Code::Catalog, "x")],
+                quiet: None,
+                restore_point: None,
+                closed: Some(Duration::from_secs(30)),
+            },
+        },
+    ]
+}
+
+pub async fn append_all(catalog: &Catalog, window: &str, events: &[Event]) {
+    for (number, event) in (0u32..).zip(events) {
+        catalog.append(window, number, event).await.expect("the event is appended");
+    }
+}
+
+pub async fn events(catalog: &Catalog, window: &str) -> Vec<Event> {
+    catalog.journal(window).await.unwrap().into_iter().map(|entry| entry.event).collect()
+}
+
+/// A connection past the catalog's own: the hand of a newer version, or of damage.
+pub async fn raw(path: &Path) -> SqliteConnection {
+    SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+}
+
+pub async fn execute(path: &Path, statement: &'static str) {
+    sqlx::query(statement).execute(&mut raw(path).await).await.unwrap();
+}
+
+/// This test binary once more, as one ignored test of it; killed when dropped.
+pub struct Other {
+    pub child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Other {
+    pub fn run(mut command: Command, test: &str, path: &Path) -> Self {
+        let mut child = command
+            .args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("CATALOG", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the child process starts");
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Self { child, lines }
+    }
+
+    pub fn start(test: &str, path: &Path) -> Self {
+        Self::run(Command::new(std::env::current_exe().unwrap()), test, path)
+    }
+
+    /// The next line that the child wrote by `say`; none at its end.
+    pub fn next(&mut self) -> Option<String> {
+        self.lines.by_ref().map(Result::unwrap).find_map(|line| line.strip_prefix("SAYS ").map(str::to_owned))
+    }
+
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// In the child: where the parent wants the catalog. None, when someone runs all ignored tests: then it is no child.
+pub fn told() -> Option<PathBuf> {
+    std::env::var_os("CATALOG").map(PathBuf::from)
+}
+
+pub fn say(line: &str) {
+    println!("\nSAYS {line}");
+}
+
+/// In the child: waits until the parent ends it.
+pub fn wait_for_the_end() {
+    let _ = std::io::stdin().read_line(&mut String::new());
+}

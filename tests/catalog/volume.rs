@@ -1,0 +1,54 @@
+use crate::support::{append_all, consistent, intent, open, place, raw};
+use std::time::Instant;
+
+/// No stopwatch decides here: the plans must go by an index, and the timings are printed for the record.
+#[tokio::test]
+async fn a_hundred_thousand_windows_are_listed_by_index() {
+    let (_directory, path) = place();
+    open(&path).await.close().await.unwrap();
+    let mut connection = raw(&path).await;
+    sqlx::query(
+        "INSERT INTO windows WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 99999) \
+         SELECT 'old-' || i, 'group-' || (i % 20), 'schedule', i * 1000000, i * 1000000, 'closed', \
+         CASE WHEN i % 10 = 0 THEN 'discarded' ELSE 'consistent' END, '[]', 'address', i * 1000000, i * 1000000, \
+         CASE WHEN i % 10 = 0 THEN NULL ELSE i * 1000000 END, 11000000, 12 FROM n",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
+    drop(connection);
+    let catalog = open(&path).await;
+    append_all(&catalog, "new", &consistent("new", "group-1", 0)).await;
+    append_all(&catalog, "unfinished", &[intent("unfinished", "group-1", 100)]).await;
+    for _ in 0..2 {
+        let begun = Instant::now();
+        assert_eq!(catalog.history(None, 50).await.unwrap().len(), 50);
+        let all = begun.elapsed();
+        assert_eq!(catalog.history(Some("group-7"), 50).await.unwrap().len(), 50);
+        let group = begun.elapsed() - all;
+        assert_eq!(catalog.points(Some("group-1"), 1).await.unwrap()[0].window, "new");
+        let newest = begun.elapsed() - all - group;
+        assert!(catalog.last_consistent("group-7").await.unwrap().is_some());
+        let last = begun.elapsed() - all - group - newest;
+        assert_eq!(catalog.open_windows().await.unwrap().len(), 1);
+        let open = begun.elapsed() - all - group - newest - last;
+        println!(
+            "100,000 windows: list {all:?}, of a group {group:?}, newest point {newest:?}, last {last:?}, open {open:?}"
+        );
+    }
+    let mut connection = raw(&path).await;
+    for query in [
+        "SELECT * FROM windows ORDER BY started DESC, window_id DESC LIMIT 1",
+        "SELECT * FROM windows WHERE group_name = 'g' ORDER BY started DESC, window_id DESC LIMIT 1",
+        "SELECT * FROM windows WHERE restore_point IS NOT NULL ORDER BY restore_point DESC LIMIT 1",
+        "SELECT * FROM windows WHERE group_name = 'g' AND restore_point IS NOT NULL ORDER BY restore_point DESC LIMIT 1",
+        "SELECT * FROM windows WHERE verdict IS NULL ORDER BY started",
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")))
+                .fetch_all(&mut connection)
+                .await
+                .unwrap();
+        assert!(plan.iter().all(|step| step.3.contains("USING INDEX")), "{query}: {plan:?}");
+    }
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# Installs what the tests need: Debian packages, and the Java programs of ScalarDB into a cache outside the checkout
+# (STILLPOINT_TEST_CACHE, by default ~/.cache/stillpoint-tests). Run again, it only looks. What cannot be installed is
+# named at the end with the tests that need it, and the exit code is 1.
+set -uo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${STILLPOINT_TEST_CACHE:-$HOME/.cache/stillpoint-tests}
+missing=()
+installed=()
+updated=no
+policy=
+
+say() { printf 'setup: %s\n' "$*"; }
+
+# lacks WHAT WHICH-TESTS
+lacks() {
+  say "cannot install $1"
+  missing+=("$1: $2 cannot run")
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; elif have sudo; then sudo "$@"; else return 1; fi
+}
+
+# three tries, for a network that hiccups
+retried() {
+  local try
+  for try in 1 2 3; do
+    "$@" && return 0
+    say "try $try of 3 failed: $1 ${2:-}"
+    sleep $((try * 2))
+  done
+  return 1
+}
+
+# Packages start their services as they are installed; the tests start their own processes and nothing else may run.
+forbid_services() {
+  local file=/usr/sbin/policy-rc.d
+  if [ -n "$policy" ] || [ -e "$file" ]; then return; fi
+  if printf '#!/bin/sh\nexit 101\n' | as_root tee "$file" >/dev/null; then
+    as_root chmod 755 "$file"
+    policy=$file
+  fi
+}
+
+allow_services() {
+  if [ -n "$policy" ]; then as_root rm -f "$policy"; fi
+}
+trap allow_services EXIT
+
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"; }
+
+# package NAME WHICH-TESTS CHECK…: installs the package unless the check passes
+package() {
+  local name=$1 tests=$2
+  shift 2
+  if "$@"; then return; fi
+  have apt-get || { lacks "$name" "$tests"; return; }
+  forbid_services
+  if [ "$updated" = no ]; then retried apt update && updated=yes; fi
+  say "installing $name"
+  if retried apt install --no-install-recommends -y "$name" >/dev/null && "$@"; then
+    installed+=("$name")
+  else
+    lacks "$name" "$tests"
+  fi
+}
+
+postgres_there() {
+  local bin
+  for bin in /usr/lib/postgresql/*/bin; do
+    [ -x "$bin/postgres" ] && [ -x "$bin/initdb" ] && [ -x "$bin/pg_waldump" ] &&
+      [ "$(basename "$(dirname "$bin")")" -ge 15 ] && return 0
+  done
+  return 1
+}
+
+jdk_there() {
+  local version
+  have java && have javac || return 1
+  version=$(javac -version 2>&1 | sed -n 's/^javac \([0-9]*\).*/\1/p')
+  [ "${version:-0}" -ge 17 ]
+}
+
+# Installed for their programs only: they must not start with the machine either.
+disable_services() {
+  local name
+  have systemctl || return 0
+  for name in "${installed[@]}"; do
+    case $name in
+      postgresql | prometheus) as_root systemctl disable --now "$name" >/dev/null 2>&1 || true ;;
+    esac
+  done
+}
+
+# jars NAME WHICH-TESTS: the pom's jars; the pom beside them says what they are
+jars() {
+  local pom=$here/support/scalardb/$1/pom.xml to=$cache/$1
+  if cmp -s "$pom" "$to/pom.xml"; then return; fi
+  have mvn || { lacks "the jars of $1" "$2"; return; }
+  say "fetching the jars of $1"
+  rm -rf "$to" "$to.partial"
+  if retried mvn -B -q -f "$pom" dependency:copy-dependencies -DoutputDirectory="$to.partial"; then
+    cp "$pom" "$to.partial/pom.xml" && mv "$to.partial" "$to"
+  else
+    lacks "the jars of $1" "$2"
+  fi
+}
+
+# the transfer client; the source beside the classes says what they are
+transfer_client() {
+  local source=$here/support/scalardb/Transfer.java to=$cache/transfer
+  if cmp -s "$source" "$to/Transfer.java" && [ "$to/Transfer.class" -nt "$cache/server/pom.xml" ]; then return; fi
+  [ -e "$cache/server/pom.xml" ] || { lacks "the transfer client" "$databases"; return; }
+  say "compiling the transfer client"
+  rm -rf "$to" "$to.partial"
+  mkdir -p "$to.partial"
+  if jdk_there && javac -proc:none -cp "$cache/server/*" -d "$to.partial" "$source"; then
+    cp "$source" "$to.partial/" && mv "$to.partial" "$to"
+  else
+    lacks "the transfer client" "$databases"
+  fi
+}
+
+databases="tests/databases.rs and tests/real.rs"
+
+mkdir -p "$cache" || { say "cannot write $cache"; exit 1; }
+# one at a time: checkouts share the cache
+exec 9>"$cache/lock"
+if have flock; then flock 9; fi
+
+package util-linux "$databases" have setpriv
+package postgresql "$databases" postgres_there
+package default-jdk-headless "$databases" jdk_there
+package maven "$databases" have mvn
+package prometheus "the tests of the alerts in dashboards/" have promtool
+package dnsmasq-base "the tests of discovery by SRV" have dnsmasq
+package strace "the tests of what is on disk before a pause" have strace
+disable_services
+
+jars server "$databases"
+jars loader "$databases"
+jars admin "$databases"
+transfer_client
+
+if [ "${#missing[@]}" -gt 0 ]; then
+  printf 'setup: MISSING %s\n' "${missing[@]}" >&2
+  exit 1
+fi
+say "everything is there ($cache)"

@@ -1,0 +1,151 @@
+//! A PostgreSQL server on loopback, and what its write-ahead log says was committed when.
+
+use super::ports::free_port;
+use super::process::{Process, run, wait_while_running};
+use super::tools::{postgres_program, program};
+use jiff::Timestamp;
+use rustix::process::Signal;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server with its own data folder, which nobody but the tests writes to: no vacuum runs by itself, so every commit
+/// in its log is a client's.
+pub struct Postgres {
+    process: Process,
+    data: PathBuf,
+    port: u16,
+}
+
+/// A place in the write-ahead log, as PostgreSQL writes it: `0/1559A70`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WalPosition(String);
+
+/// One commit record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commit {
+    /// The transaction's id in that server.
+    pub xid: u32,
+    /// When it committed, to the microsecond, by the server's wall clock.
+    pub at: Timestamp,
+}
+
+impl Postgres {
+    /// Makes a data folder and starts a server on a free port; returns when it answers.
+    pub fn start(name: &str, folder: &Path) -> Self {
+        let data = folder.join(name);
+        make_owned(&data);
+        let mut initdb = unprivileged(&postgres_program("initdb"));
+        initdb.args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
+        initdb.arg("-D").arg(&data);
+        run("initdb", &initdb, LIMIT);
+        let port = free_port();
+        let mut server = unprivileged(&postgres_program("postgres"));
+        server.arg("-D").arg(&data).args(settings(port));
+        // SIGQUIT: at once, but with its shared memory given back
+        let log = folder.join(format!("{name}.log"));
+        let process = Process::start_ending_with(name, &server, &log, Signal::QUIT);
+        let mut postgres = Self { process, data, port };
+        postgres.wait_until_ready();
+        postgres
+    }
+
+    /// The port on 127.0.0.1; user and database are `postgres`, any password will do.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's process, for signals.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// What psql prints for the statement: rows as lines, columns parted by `|`.
+    pub fn query(&self, sql: &str) -> String {
+        let mut psql = Command::new(program("psql"));
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"]);
+        psql.args(["-p", &self.port.to_string(), "-c", sql]);
+        run("psql", &psql, LIMIT).trim_end().to_owned()
+    }
+
+    /// Where the log ends now.
+    pub fn wal_position(&self) -> WalPosition {
+        WalPosition(self.query("SELECT pg_current_wal_flush_lsn()"))
+    }
+
+    /// Every commit from that place on until now, in the order of the log.
+    pub fn wal_commits(&self, since: &WalPosition) -> Vec<Commit> {
+        let end = self.wal_position();
+        if end == *since {
+            return Vec::new();
+        }
+        let mut waldump = Command::new(postgres_program("pg_waldump"));
+        waldump.args(["--rmgr=Transaction", "--start", &since.0, "--end", &end.0]);
+        waldump.arg("--path").arg(self.data.join("pg_wal"));
+        // it prints local time
+        waldump.env("TZ", "UTC");
+        run("pg_waldump", &waldump, LIMIT).lines().filter_map(parse_commit).collect()
+    }
+
+    fn wait_until_ready(&mut self) {
+        let mut ask = Command::new(postgres_program("pg_isready"));
+        ask.args(["-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        wait_while_running(&mut self.process, LIMIT, |_| ask.status().ok()?.success().then_some(()));
+    }
+}
+
+/// `rmgr: Transaction … tx: 745, lsn: … desc: COMMIT 2026-11-22 21:00:00.123456 UTC; …`
+fn parse_commit(line: &str) -> Option<Commit> {
+    let (head, description) = line.split_once(" desc: COMMIT ")?;
+    let (_, after) = head.split_once(" tx: ")?;
+    let xid = after.split(',').next()?.trim().parse().unwrap_or_else(|_| panic!("no transaction id in {line:?}"));
+    let time = description.split(" UTC").next()?.replacen(' ', "T", 1);
+    let at = format!("{time}Z").parse().unwrap_or_else(|_| panic!("no time of UTC in {line:?}"));
+    Some(Commit { xid, at })
+}
+
+fn settings(port: u16) -> Vec<String> {
+    let settings = [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "max_connections=300",
+        "shared_buffers=32MB",
+        // the data is thrown away
+        "fsync=off",
+        // two servers' shared memory stays within their processes and folders
+        "dynamic_shared_memory_type=mmap",
+        "wal_level=replica",
+        // nothing may be removed from the log, and nothing but clients may write to it
+        "wal_keep_size=16GB",
+        "max_wal_size=16GB",
+        "checkpoint_timeout=1d",
+        "autovacuum=off",
+    ];
+    let port = format!("port={port}");
+    settings.into_iter().map(str::to_owned).chain([port]).flat_map(|setting| ["-c".to_owned(), setting]).collect()
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The command as a user that PostgreSQL accepts: it refuses to run as root.
+fn unprivileged(program_path: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program_path);
+    }
+    let mut command = Command::new(program("setpriv"));
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"]).arg(program_path);
+    command.current_dir("/");
+    command
+}
+
+fn make_owned(data: &Path) {
+    std::fs::create_dir(data).unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
+    if is_root() {
+        let mut chown = Command::new(program("chown"));
+        run("chown", chown.arg("postgres:postgres").arg(data), LIMIT);
+    }
+}
