@@ -77,18 +77,16 @@ impl World {
         let now = self.now;
         let process = &mut self.processes[index];
         process.witness.asks(now, &process.window, effects).map_err(Violation::new)?;
+        let intent = self.folds.last().is_some_and(Journal::open_intent);
+        let process = &self.processes[index];
+        let known = process.witness.first_pause.is_some() || process.window.durable().open_intent();
         for effect in effects {
             match effect {
-                Effect::Send { call: Call::Pause { .. }, .. } => {
-                    if !self.folds.last().is_some_and(Journal::open_intent) {
-                        return Err(Violation::new("a pause left without a durable intent that is open"));
-                    }
+                Effect::Send { call: Call::Pause { .. }, .. } if !intent => {
+                    return Err(Violation::new("a pause left without a durable intent that is open"));
                 }
-                Effect::Send { call: Call::Unpause, .. } => {
-                    let process = &self.processes[index];
-                    if process.witness.first_pause.is_none() && !process.window.durable().open_intent() {
-                        return Err(Violation::new("an unpause without any pause or intent"));
-                    }
+                Effect::Send { call: Call::Unpause, .. } if !known => {
+                    return Err(Violation::new("an unpause without any pause or intent"));
                 }
                 _ => {}
             }

@@ -97,3 +97,24 @@ fn a_seed_replays() {
     let (first, second) = (run(&Setup::seeded(seed)), run(&Setup::seeded(seed)));
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
 }
+
+/// Seeds that once found a bug, verbatim.
+mod pinned {
+    use super::*;
+
+    fn replay(seed: u64, members: usize, faults: &[(u32, Fault)]) {
+        let faults = faults.iter().map(|&(step, fault)| Planned { step, fault }).collect();
+        run(&Setup { seed, clusters: 3, members, faults });
+    }
+
+    #[test]
+    fn a_hung_append_does_not_make_the_window_spin() {
+        replay(231_203, 2, &[(36, Fault::AppendHangs), (51, Fault::AppendLate)]);
+        replay(344, 2, &[(35, Fault::AppendLate), (60, Fault::LateReply), (74, Fault::LongTransaction)]);
+    }
+
+    #[test]
+    fn a_stopped_daemon_does_not_pause_its_next_stage_after_another_closed_the_intent() {
+        replay(1_693_970, 2, &[(8, Fault::TwoLeaders)]);
+    }
+}
