@@ -3,8 +3,9 @@
 use super::schedule::Clockwork;
 use super::{Service, attempts, control, sweeps};
 use crate::catalog::Catalog;
+use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::engine::{Clock, Engine, Handle};
+use crate::engine::{Engine, Handle};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
 use crate::observe::metrics::{Metrics, WindowTotal};
@@ -76,7 +77,7 @@ pub async fn service(config: Arc<Config>) -> anyhow::Result<Service> {
 pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
     let service = service(config.clone()).await?;
-    let health = Arc::new(Health::new(service.engine.clock.instant(), BEAT_LIMIT));
+    let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
     let recovered = recover(&service).await?;
@@ -196,8 +197,8 @@ async fn beat(service: Service, health: Arc<Health>) {
     let mut beats = 0_u64;
     loop {
         interval.tick().await;
-        health.beat(service.engine.clock.instant());
-        if beats % 30 == 0
+        health.beat(clock::instant());
+        if beats.is_multiple_of(30)
             && let Ok(bytes) = service.engine.catalog.size_bytes().await
         {
             service.metrics.catalog_size(bytes);

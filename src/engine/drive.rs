@@ -1,8 +1,8 @@
 //! The loop that drives one window: input, decide, append, apply, due.
 
-use super::clock::Clock;
 use super::status::Status;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::domain::{Member, Now, Reason};
 use crate::scalar::{AdminClient, Answer, FailureKind};
 use crate::window::{Call, Effect, Input, State, Window};

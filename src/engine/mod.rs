@@ -1,22 +1,21 @@
 //! The engine drives windows on real members: one task a window, at most one window a group.
 
-mod clock;
 mod drive;
 mod find;
 mod force;
 mod status;
 mod sweep;
 
-pub use clock::Clock;
+pub use crate::clock::Clock;
 pub use force::force_open;
 pub use status::Status;
 pub use sweep::{Sighting, sweep};
 
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Config, Group};
-use crate::domain::{Code, Reason, Trigger};
+use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
 use crate::scalar::discovery::Dns;
-use crate::window::{Event, Input, PAUSE_MARGIN, Plan, Window};
+use crate::window::{Event, Input, Plan, Window};
 use drive::Drive;
 use jiff::Timestamp;
 use std::collections::BTreeMap;

@@ -210,7 +210,7 @@ impl World {
             started: now.wall,
             hold,
             drain,
-            max_pause: drain * stages + hold + crate::window::PAUSE_MARGIN,
+            max_pause: drain * stages + hold + crate::domain::PAUSE_MARGIN,
         }
     }
 
