@@ -14,6 +14,7 @@ pub use sweep::{Sighting, sweep};
 use crate::catalog::{Catalog, CatalogError};
 use crate::config::{Config, Group};
 use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
+use crate::observe::Metrics;
 use crate::scalar::discovery::Dns;
 use crate::window::{Event, Input, Plan, Window};
 use drive::Drive;
@@ -92,6 +93,7 @@ pub struct Engine {
     pub clock: Clock,
     pub catalog: Catalog,
     pub config: Arc<Config>,
+    pub metrics: Arc<Metrics>,
     dns: Dns,
     running: Arc<Mutex<Running>>,
 }
@@ -106,8 +108,8 @@ struct Running {
 
 impl Engine {
     #[must_use]
-    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, dns: Dns) -> Self {
-        Self { clock, catalog, config, dns, running: Arc::default() }
+    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, metrics: Arc<Metrics>, dns: Dns) -> Self {
+        Self { clock, catalog, config, metrics, dns, running: Arc::default() }
     }
 
     /// Begins a window of the group.
@@ -190,8 +192,8 @@ impl Engine {
         commands: mpsc::Receiver<Input>,
         status: watch::Sender<Status>,
     ) {
-        let (clock, catalog) = (self.clock, self.catalog.clone());
-        Drive { clock, catalog, clients, census, commands, status }.run(window).await;
+        let (clock, catalog, metrics) = (self.clock, self.catalog.clone(), self.metrics.clone());
+        Drive { clock, catalog, metrics, clients, census, commands, status }.run(window).await;
         let mut running = self.running();
         running.windows.remove(group);
         running.addresses.remove(group);
