@@ -3,6 +3,8 @@
 //! Every connection carries one request and lives for a few seconds at most. There is a limit to them; beyond it the
 //! oldest gives way, so that idle or slow clients cannot keep a probe or a scrape out.
 
+#![allow(clippy::disallowed_methods, reason = "the pages are shell: a reading is shown, nothing is decided by it")]
+
 use crate::observe::{Health, Metrics};
 use axum::Router;
 use axum::extract::State;

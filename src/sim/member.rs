@@ -1,5 +1,7 @@
 //! A stand-in member on a loopback address: a gate behind the real protocol, with faults to order.
 
+#![allow(clippy::disallowed_methods, reason = "a stand-in is a process of its own, with its own clock")]
+
 use super::gate::{Entry, Flavour};
 use super::server::Service;
 use super::shared::{Shared, lock};

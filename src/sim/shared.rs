@@ -1,5 +1,7 @@
 //! What a stand-in member's server tasks and its handle share: the gate, who waits at it, and the ordered faults.
 
+#![allow(clippy::disallowed_methods, reason = "a stand-in is a process of its own, with its own clock")]
+
 use super::gate::{Entry, Flavour, Gate, PauseOutcome};
 use super::member::{Call, Request, Transaction};
 use std::collections::{BTreeMap, VecDeque};
