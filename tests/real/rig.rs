@@ -99,11 +99,7 @@ impl Rig {
     /// The newest window's journal; empty when there is none yet.
     pub fn journal(&self) -> Vec<Entry> {
         self.runtime.block_on(async {
-            if self.reader.get().is_none() {
-                let Ok(reader) = Catalog::read(&self.path("catalog.db")).await else { return Vec::new() };
-                self.reader.get_or_init(|| reader);
-            }
-            let reader = self.reader.get().expect("it was just set");
+            let Some(reader) = self.reader().await else { return Vec::new() };
             let newest = reader.history(None, 1).await.expect("the history can be read").pop();
             match newest {
                 Some(row) => reader.journal(&row.window).await.expect("the journal can be read"),
@@ -134,8 +130,19 @@ impl Rig {
 
     /// How many restore points there are.
     pub fn points(&self) -> usize {
-        let reader = self.reader.get().expect("the journal was read before");
-        self.runtime.block_on(reader.points(None, 100)).expect("the points can be read").len()
+        self.runtime.block_on(async {
+            let Some(reader) = self.reader().await else { return 0 };
+            reader.points(None, 100).await.expect("the points can be read").len()
+        })
+    }
+
+    /// The catalog, once the program has made it.
+    async fn reader(&self) -> Option<&Reader> {
+        if self.reader.get().is_none() {
+            let reader = Catalog::read(&self.path("catalog.db")).await.ok()?;
+            self.reader.get_or_init(|| reader);
+        }
+        self.reader.get()
     }
 
     /// Starts the daemon, which recovers; answers with it, and with how long it took until both servers were open.

