@@ -10,8 +10,6 @@ use crate::observe::metrics::Ended;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// How long after a refused window the next one is tried.
-pub const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// A slot that is this far in the past when its turn comes was missed.
 const LATE: Duration = Duration::from_secs(5);
 /// How many missed slots are recorded one by one.
@@ -60,6 +58,12 @@ async fn start(service: &Service, group: &Group, schedule: &Schedule) -> Result<
     let last = catalog.last_slot(&group.name).await?;
     for row in catalog.unfinished_slots(&group.name).await? {
         match row.state {
+            // It died after it took the slot and before a window was begun: the slot may still come.
+            SlotState::Running if catalog.release_slot(&group.name, row.slot).await? => {
+                if row.slot <= now {
+                    miss(service, group, row.slot, &not_running()).await;
+                }
+            }
             SlotState::Running => {
                 catalog.finish_slot(&group.name, row.slot).await?;
             }
@@ -130,13 +134,13 @@ async fn attempts(service: &Service, group: &Group, schedule: &Schedule, slot: T
         let delay = match service.begin(group, order) {
             Err(busy) => {
                 tracing::info!(group = %group.name, "slot {slot} waits: {busy}");
-                REFUSED_RETRY
+                schedule.refused_retry
             }
             Ok(mut handle) => {
                 begun = true;
                 let status = handle.finished().await;
                 match status.outcome.map(|outcome| outcome.verdict) {
-                    Some(Verdict::Refused) => REFUSED_RETRY,
+                    Some(Verdict::Refused) => schedule.refused_retry,
                     Some(Verdict::Discarded) => {
                         discarded += 1;
                         if discarded >= schedule.attempts {

@@ -1,5 +1,6 @@
 //! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
 
+use super::rescue::{StillClosed, rescue};
 use super::schedule::Clockwork;
 use super::{Service, attempts, control, sweeps};
 use crate::catalog::Catalog;
@@ -56,12 +57,23 @@ impl Signals {
     }
 }
 
-/// Makes a service on the catalog, which it takes for this process.
+/// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
+/// opened before the error is told.
 ///
 /// # Errors
-/// The catalog cannot be taken, or the metrics or the resolver be made.
-pub async fn service(config: Arc<Config>) -> anyhow::Result<Service> {
-    let catalog = Catalog::open(&config.daemon.catalog).await?;
+/// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
+pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
+    let catalog = match Catalog::open(&config.daemon.catalog).await {
+        Ok(catalog) => catalog,
+        Err(error) => {
+            let rescued = rescue(&config, &error, signals).await;
+            let error = anyhow::Error::from(error);
+            return Err(match rescued {
+                Ok(()) => error,
+                Err(closed) => anyhow::Error::from(closed).context(format!("{error:#}")),
+            });
+        }
+    };
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
     let dns = Dns::from_environment()?;
@@ -72,38 +84,53 @@ pub async fn service(config: Arc<Config>) -> anyhow::Result<Service> {
 /// Runs until a signal, then until everything is open.
 ///
 /// # Errors
-/// Something it needs cannot be had: the catalog, an address, the socket.
+/// Something it needs cannot be had: the catalog, an address, the socket. What a dead daemon left closed is open then.
 pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let service = service(config.clone()).await?;
-    let health = Arc::new(Health::new(service.engine.clock.instant(), BEAT_LIMIT));
+    let service = service(config, &mut signals).await?;
     let mut tasks = JoinSet::new();
-    // What a dead daemon left closed opens before anything else is looked at.
-    let recovered = recover(&service).await?;
-    if let Some(address) = config.daemon.http {
+    let started = start(&service, dropped, &mut tasks).await;
+    if started.is_ok() {
+        tokio::select! {
+            () = signals.next() => {}
+            Some(ended) = tasks.join_next() => died(ended),
+        }
+    }
+    tracing::info!("stopping: everything that is closed opens");
+    let ending = stop(&service, &mut signals).await;
+    tasks.shutdown().await;
+    if started.is_ok() {
+        // Whoever comes next replaces a socket that stays.
+        let _ = std::fs::remove_file(&service.config.daemon.socket);
+    }
+    if service.engine.catalog.close().await.is_err() {
+        tracing::error!("close the catalog: the disk hangs");
+    }
+    match (started, ending) {
+        (Ok(()), ending) => Ok(ending),
+        (Err(error), Ending::Open) => Err(error),
+        (Err(error), Ending::StillClosed(names)) => {
+            Err(anyhow::Error::from(StillClosed(names)).context(format!("{error:#}")))
+        }
+    }
+}
+
+/// Recovery first: what a dead daemon left closed opens before anything else is looked at.
+async fn start(service: &Service, dropped: ErrorCounter, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+    let recovered = recover(service).await?;
+    let health = Arc::new(Health::new(service.engine.clock.instant(), BEAT_LIMIT));
+    if let Some(address) = service.config.daemon.http {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
         tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
         let pages = Pages { metrics: service.metrics.clone(), health: health.clone(), dropped_lines: Some(dropped) };
         tasks.spawn(http::serve(listener, pages, std::future::pending()));
     }
-    let socket = &config.daemon.socket;
+    let socket = &service.config.daemon.socket;
     let listener = control::bind(socket).with_context(|| format!("listen at {}", socket.display()))?;
     tasks.spawn(control::serve(service.clone(), listener));
     tasks.spawn(beat(service.clone(), health.clone()));
-    tasks.spawn(begin(service.clone(), health.clone(), recovered));
-    tokio::select! {
-        () = signals.next() => {}
-        Some(ended) = tasks.join_next() => died(ended),
-    }
-    tracing::info!("stopping: everything that is closed opens");
-    let ending = stop(&service, &mut signals).await;
-    tasks.shutdown().await;
-    // Whoever comes next replaces a socket that stays.
-    let _ = std::fs::remove_file(socket);
-    if service.engine.catalog.close().await.is_err() {
-        tracing::error!("close the catalog: the disk hangs");
-    }
-    Ok(ending)
+    tasks.spawn(begin(service.clone(), health, recovered));
+    Ok(())
 }
 
 /// A task that must never end did: the process ends in order, and its supervisor starts it anew.
