@@ -8,6 +8,7 @@ use crate::daemon::client::{self, Responses};
 use crate::daemon::control::{self, Request, Response};
 use crate::daemon::rescue::StillClosed;
 use crate::daemon::run::{Ending, Signals, service, stop};
+use crate::engine::SHOW_EVERY;
 use anyhow::Context;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -102,7 +103,8 @@ impl Asked {
     ///
     /// # Errors
     /// There is some.
-    pub fn give_up(self) -> anyhow::Result<Exit> {
+    pub async fn give_up(self) -> anyhow::Result<Exit> {
+        tokio::time::sleep(SHOW_EVERY).await;
         let handles = self.service.iter().flat_map(|service| service.engine.windows());
         let closed: Vec<String> = handles.flat_map(|handle| handle.status.borrow().doubtful.clone()).collect();
         if closed.is_empty() { Ok(Exit::Failed) } else { Err(StillClosed(closed).into()) }

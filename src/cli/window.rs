@@ -63,7 +63,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 break Exit::Failed;
             }
             Next::Response(Response::Open { .. }) => {}
-            Next::Signal if told_to_stop => return asked.give_up(),
+            Next::Signal if told_to_stop => return asked.give_up().await,
             Next::Signal if asked.alone() => {
                 told_to_stop = true;
                 output.tell("told to stop: everything opens");

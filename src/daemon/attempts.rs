@@ -58,14 +58,16 @@ async fn start(service: &Service, group: &Group, schedule: &Schedule) -> Result<
     let last = catalog.last_slot(&group.name).await?;
     for row in catalog.unfinished_slots(&group.name).await? {
         match row.state {
-            // It died after it took the slot and before a window was begun: the slot may still come.
-            SlotState::Running if catalog.release_slot(&group.name, row.slot).await? => {
-                if row.slot <= now {
-                    miss(service, group, row.slot, &not_running()).await;
-                }
-            }
             SlotState::Running => {
-                catalog.finish_slot(&group.name, row.slot).await?;
+                // It may have died after it took the slot and before a window was begun: the slot may still come.
+                let released = catalog.release_slot(&group.name, row.slot).await?;
+                match (released, row.slot <= now) {
+                    (true, true) => miss(service, group, row.slot, &not_running()).await,
+                    (true, false) => {}
+                    (false, _) => {
+                        catalog.finish_slot(&group.name, row.slot).await?;
+                    }
+                }
             }
             _ if row.slot <= now => miss(service, group, row.slot, &not_running()).await,
             _ => {}

@@ -11,14 +11,12 @@ use crate::engine::{Unopened, open_intent};
 pub struct StillClosed(pub Vec<String>);
 
 /// Opens every member that the catalog's open intents name, with nothing but reading: the next process that can take
-/// the catalog ends those windows. A catalog that another process holds is that process's to recover.
+/// the catalog ends those windows. Not for a catalog that another process
+/// holds: that is for the other process to recover.
 ///
 /// # Errors
 /// A signal ended the wait.
-pub async fn rescue(config: &Config, error: &OpenError, signals: &mut Signals) -> Result<(), StillClosed> {
-    if matches!(error, OpenError::InUse { .. }) {
-        return Ok(());
-    }
+pub async fn rescue(config: &Config, signals: &mut Signals) -> Result<(), StillClosed> {
     let reader = match Catalog::read(&config.daemon.catalog).await {
         Ok(reader) => reader,
         Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => return Ok(()),

@@ -3,9 +3,9 @@
 use super::rescue::{StillClosed, rescue};
 use super::schedule::Clockwork;
 use super::{Service, attempts, control, sweeps};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, OpenError};
 use crate::config::Config;
-use crate::engine::{Clock, Engine, Handle};
+use crate::engine::{Clock, Engine, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
 use crate::observe::metrics::{Metrics, WindowTotal};
@@ -20,6 +20,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 /// How long a start waits for what a dead daemon left to open, before schedules begin all the same.
 const RECOVERY_WAIT: Duration = Duration::from_secs(10);
+/// How long the catalog may take to open before what it names is opened beside that.
+const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 /// The daemon's loop comes round this often.
 const BEAT: Duration = Duration::from_secs(1);
 const BEAT_LIMIT: Duration = Duration::from_secs(10);
@@ -63,10 +65,11 @@ impl Signals {
 /// # Errors
 /// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
 pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
-    let catalog = match Catalog::open(&config.daemon.catalog).await {
+    let catalog = match open(&config, signals).await? {
         Ok(catalog) => catalog,
+        Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
         Err(error) => {
-            let rescued = rescue(&config, &error, signals).await;
+            let rescued = rescue(&config, signals).await;
             let error = anyhow::Error::from(error);
             return Err(match rescued {
                 Ok(()) => error,
@@ -79,6 +82,20 @@ pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Resu
     let dns = Dns::from_environment()?;
     let engine = Engine::new(clock, catalog, config.clone(), dns);
     Ok(Service { engine, config, metrics })
+}
+
+/// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
+async fn open(config: &Config, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
+    let mut opening = std::pin::pin!(Catalog::open(&config.daemon.catalog));
+    if let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, &mut opening).await {
+        return Ok(opened);
+    }
+    tracing::error!("the catalog takes long to open");
+    tokio::select! {
+        opened = &mut opening => return Ok(opened),
+        rescued = rescue(config, signals) => rescued?,
+    }
+    Ok(opening.await)
 }
 
 /// Runs until a signal, then until everything is open.
@@ -247,6 +264,8 @@ pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
     tokio::select! {
         () = concluded => Ending::Open,
         () = signals.next() => {
+            // What the windows show is this old at most.
+            tokio::time::sleep(SHOW_EVERY).await;
             let closed = handles.iter().flat_map(|handle| handle.status.borrow().doubtful.clone()).collect::<Vec<_>>();
             if closed.is_empty() { Ending::Open } else { Ending::StillClosed(closed) }
         }

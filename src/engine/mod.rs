@@ -8,6 +8,7 @@ mod status;
 mod sweep;
 
 pub use clock::Clock;
+pub use drive::SHOW_EVERY;
 pub use force::{Unopened, force_open, open_intent};
 pub use status::Status;
 pub use sweep::{Sighting, sweep};

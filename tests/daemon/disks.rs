@@ -174,6 +174,27 @@ fn a_disk_that_hangs_before_the_window_refuses_it() {
 }
 
 #[test]
+fn a_daemon_that_died_is_followed_by_one_that_opens_everything_though_the_disk_hangs() {
+    let rig = Rig::new(1, LONG);
+    let mut daemon = rig.daemon();
+    let _window = rig.start(&["window", "shop"]);
+    rig.wait_until_paused(3);
+    daemon.kill();
+    let mut command = Command::new("strace");
+    // -D: the tracer is the grandchild, and ends with the daemon.
+    command.args(["-D", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-e"]);
+    command.args(["inject=fsync,fdatasync:delay_enter=25000000", "-o", "/dev/null"]);
+    let run = rig.command(&["run"]);
+    command.arg(run.get_program()).args(run.get_args());
+    let since = Instant::now();
+    let mut next = Process::start("strace", &command, &rig.path("hanging.log"));
+    rig.wait_until_paused(0);
+    assert!(since.elapsed() < Duration::from_secs(10), "{:?}", since.elapsed());
+    assert!(next.is_running(), "it still waits for the disk: {}", next.tail());
+    next.kill();
+}
+
+#[test]
 fn a_journal_that_cannot_be_read_is_opened_all_the_same() {
     let rig = Rig::new(1, LONG);
     let mut daemon = rig.daemon();
@@ -194,7 +215,7 @@ fn a_journal_that_cannot_be_read_is_opened_all_the_same() {
             "INSERT INTO windows SELECT 'z', 'gone', trigger_kind, slot, started, phase, verdict, reasons, evidence, \
              pause_completed, unpause_started, restore_point, closed_microseconds, members FROM windows",
             "INSERT INTO events SELECT 'z', number, epoch, written_at, kind, \
-             replace(body, '\"shop\"', '\"gone\"') FROM events WHERE number = 0",
+             replace(replace(body, '\"shop\"', '\"gone\"'), window_id, 'z') FROM events WHERE number = 0",
         ] {
             sqlx::query(copy).execute(&mut connection).await.unwrap();
         }

@@ -17,7 +17,7 @@ fn the_second_stage_is_paused_when_the_first_has_acknowledged_and_opened_in_the_
     let guard = rig.enter();
     let transaction = rig.members[0].begin_transaction().unwrap();
     drop(guard);
-    let mut command = rig.start(&["window", "shop"]);
+    let mut command = rig.start(&["window", "shop", "-o", "json"]);
     rig.wait_until_paused(4);
     support::wait_until("the drain of the first stage lasts", LIMIT, || {
         (first(&rig.members[0], |request| matches!(request, Request::Pause { .. })).elapsed().as_millis() > 700)
@@ -31,6 +31,9 @@ fn the_second_stage_is_paused_when_the_first_has_acknowledged_and_opened_in_the_
         assert!(first(member, |request| matches!(request, Request::Pause { .. })) >= released);
     }
     assert_eq!(rig.paused(), 0);
+    let members = Rig::json(&command.output())["members"].clone();
+    let stages: Vec<u64> = members.as_array().unwrap().iter().map(|member| member["stage"].as_u64().unwrap()).collect();
+    assert_eq!(stages, [0, 0, 0, 0, 1, 1], "paused in this order, and opened in it");
     let output = command.output();
     assert!(output.contains("consistent"), "{output}");
 }
