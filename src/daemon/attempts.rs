@@ -28,7 +28,7 @@ pub async fn follow(service: Service, clockwork: Clockwork, group: Group, schedu
     while let Some(slot) = next_slot(&schedule, after) {
         after = slot;
         let now = service.engine.clock.now().wall;
-        service.metrics.scheduled(&group.name, Some(slot), expected_interval(&schedule, now));
+        service.engine.metrics.scheduled(&group.name, Some(slot), expected_interval(&schedule, now));
         if now > slot + LATE {
             let reason = Reason::new(Code::Busy, "the group was still at the slot before it");
             miss(&service, &group, slot, &reason).await;
@@ -40,12 +40,12 @@ pub async fn follow(service: Service, clockwork: Clockwork, group: Group, schedu
         wait_until(&service, &clockwork, slot - schedule.lead).await;
         run_slot(&service, &group, &schedule, slot).await;
     }
-    service.metrics.scheduled(&group.name, None, None);
+    service.engine.metrics.scheduled(&group.name, None, None);
     tracing::warn!(group = %group.name, "the schedule has no further slot");
 }
 
 async fn catalog_failed(service: &Service, group: &Group, error: &CatalogError) {
-    service.metrics.catalog_failed();
+    service.engine.metrics.catalog_failed();
     tracing::error!(group = %group.name, "keep the schedule in the catalog: {error}");
     tokio::time::sleep(CATALOG_RETRY).await;
 }
@@ -89,7 +89,7 @@ async fn miss(service: &Service, group: &Group, slot: Timestamp, reason: &Reason
     match service.engine.catalog.miss_slot(&group.name, slot, reason).await {
         Ok(true) => {
             tracing::warn!(group = %group.name, "slot {slot} was missed: {}", reason.sentence);
-            service.metrics.window_ended(&group.name, &Ended::missed());
+            service.engine.metrics.window_ended(&group.name, &Ended::missed());
         }
         Ok(false) => {}
         Err(error) => catalog_failed(service, group, &error).await,

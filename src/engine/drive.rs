@@ -1,9 +1,10 @@
 //! The loop that drives one window: input, decide, append, apply, due.
 
-use super::clock::Clock;
 use super::status::Status;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::domain::{Member, Now, Reason};
+use crate::observe::Metrics;
 use crate::scalar::{AdminClient, Answer, FailureKind};
 use crate::window::{Call, Effect, Input, State, Window};
 use std::sync::Arc;
@@ -33,6 +34,7 @@ struct Shown {
 pub(super) struct Drive {
     pub clock: Clock,
     pub catalog: Catalog,
+    pub metrics: Arc<Metrics>,
     pub clients: Vec<AdminClient>,
     pub census: Census,
     pub commands: mpsc::Receiver<Input>,
@@ -98,14 +100,20 @@ impl Drive {
             }
             Effect::Append { number, event } => {
                 let catalog = self.catalog.clone();
+                let (metrics, clock) = (self.metrics.clone(), self.clock);
                 let name = window.plan().window.clone();
                 tokio::spawn(async move {
+                    let begun = clock.now().mono;
                     let written = tokio::time::timeout(APPEND_LIMIT, catalog.append(&name, number, &event)).await;
+                    metrics.catalog_appended(clock.now().mono.saturating_sub(begun));
                     let input = match written {
                         Ok(Ok(())) => Input::Appended { number },
                         Ok(Err(error)) => Input::AppendFailed { number, error: error.to_string() },
                         Err(_) => Input::AppendFailed { number, error: "no answer from the disk".to_owned() },
                     };
+                    if matches!(input, Input::AppendFailed { .. }) {
+                        metrics.catalog_failed();
+                    }
                     let _ = inputs.send(input).await;
                 });
             }

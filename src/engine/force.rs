@@ -1,8 +1,8 @@
 //! Opening without a journal: every member, whoever paused it.
 
-use super::clock::Clock;
 use super::find;
 use crate::catalog::OpenWindow;
+use crate::clock::Clock;
 use crate::config::{Config, Group};
 use crate::domain::{Member, Reason};
 use crate::scalar::discovery::Dns;

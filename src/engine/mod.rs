@@ -1,13 +1,12 @@
 //! The engine drives windows on real members: one task a window, at most one window a group.
 
-mod clock;
 mod drive;
 mod find;
 mod force;
 mod status;
 mod sweep;
 
-pub use clock::Clock;
+pub use crate::clock::Clock;
 pub use drive::SHOW_EVERY;
 pub use force::{Unopened, force_open, open_intent};
 pub use status::Status;
@@ -15,9 +14,10 @@ pub use sweep::{Sighting, sweep};
 
 use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
-use crate::domain::{Code, Reason, Trigger};
+use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
+use crate::observe::Metrics;
 use crate::scalar::discovery::Dns;
-use crate::window::{Input, PAUSE_MARGIN, Plan, Window};
+use crate::window::{Input, Plan, Window};
 use drive::Drive;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -94,6 +94,7 @@ pub struct Engine {
     pub clock: Clock,
     pub catalog: Catalog,
     pub config: Arc<Config>,
+    pub metrics: Arc<Metrics>,
     dns: Dns,
     running: Arc<Mutex<Running>>,
 }
@@ -108,8 +109,8 @@ struct Running {
 
 impl Engine {
     #[must_use]
-    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, dns: Dns) -> Self {
-        Self { clock, catalog, config, dns, running: Arc::default() }
+    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, metrics: Arc<Metrics>, dns: Dns) -> Self {
+        Self { clock, catalog, config, metrics, dns, running: Arc::default() }
     }
 
     /// Begins a window of the group.
@@ -192,8 +193,8 @@ impl Engine {
         commands: mpsc::Receiver<Input>,
         status: watch::Sender<Status>,
     ) {
-        let (clock, catalog) = (self.clock, self.catalog.clone());
-        Drive { clock, catalog, clients, census, commands, status }.run(window).await;
+        let (clock, catalog, metrics) = (self.clock, self.catalog.clone(), self.metrics.clone());
+        Drive { clock, catalog, metrics, clients, census, commands, status }.run(window).await;
         let mut running = self.running();
         running.windows.remove(group);
         running.addresses.remove(group);

@@ -88,7 +88,7 @@ impl SimMember {
     /// The address was taken by someone else meanwhile.
     pub async fn restart(&self) -> io::Result<()> {
         self.stop();
-        let give_up = Instant::now() + Duration::from_secs(5);
+        let give_up = crate::clock::instant() + Duration::from_secs(5);
         loop {
             match serve(self.address, self.tls.as_ref(), &self.shared) {
                 Ok((_, fate)) => {
@@ -96,7 +96,7 @@ impl SimMember {
                     return Ok(());
                 }
                 // The old listener is closed by its task, a moment after it was told.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && crate::clock::instant() < give_up => {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 Err(error) => return Err(error),

@@ -49,7 +49,7 @@ impl Shared {
             lost_answers: 0,
             delay: Duration::ZERO,
         };
-        Self { flavour, epoch: Instant::now(), state: Mutex::new(state), hanging: watch::Sender::new(false) }
+        Self { flavour, epoch: crate::clock::instant(), state: Mutex::new(state), hanging: watch::Sender::new(false) }
     }
 
     pub(super) const fn flavour(&self) -> Flavour {
@@ -77,7 +77,7 @@ impl Shared {
         if state.calls.len() == LOG_LENGTH {
             state.calls.pop_front();
         }
-        state.calls.push_back(Call { at: Instant::now(), life, request });
+        state.calls.push_back(Call { at: crate::clock::instant(), life, request });
     }
 
     pub(super) async fn obey_faults(&self) {
