@@ -15,7 +15,7 @@ mod sql;
 mod writer;
 
 pub use error::{AppendError, CatalogError, OpenError};
-pub use reader::Reader;
+pub use reader::{OpenWindow, Reader};
 pub use rows::{Entry, SlotRow, SlotState, Total, WindowRow};
 
 use crate::window::{APPEND_DEADLINE, Event};

@@ -10,8 +10,6 @@ use crate::observe::metrics::Ended;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// How long after a refused window the next one is tried.
-pub const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// A slot that is this far in the past when its turn comes was missed.
 const LATE: Duration = Duration::from_secs(5);
 /// How many missed slots are recorded one by one.
@@ -61,7 +59,15 @@ async fn start(service: &Service, group: &Group, schedule: &Schedule) -> Result<
     for row in catalog.unfinished_slots(&group.name).await? {
         match row.state {
             SlotState::Running => {
-                catalog.finish_slot(&group.name, row.slot).await?;
+                // It may have died after it took the slot and before a window was begun: the slot may still come.
+                let released = catalog.release_slot(&group.name, row.slot).await?;
+                match (released, row.slot <= now) {
+                    (true, true) => miss(service, group, row.slot, &not_running()).await,
+                    (true, false) => {}
+                    (false, _) => {
+                        catalog.finish_slot(&group.name, row.slot).await?;
+                    }
+                }
             }
             _ if row.slot <= now => miss(service, group, row.slot, &not_running()).await,
             _ => {}
@@ -130,13 +136,13 @@ async fn attempts(service: &Service, group: &Group, schedule: &Schedule, slot: T
         let delay = match service.begin(group, order) {
             Err(busy) => {
                 tracing::info!(group = %group.name, "slot {slot} waits: {busy}");
-                REFUSED_RETRY
+                schedule.refused_retry
             }
             Ok(mut handle) => {
                 begun = true;
                 let status = handle.finished().await;
                 match status.outcome.map(|outcome| outcome.verdict) {
-                    Some(Verdict::Refused) => REFUSED_RETRY,
+                    Some(Verdict::Refused) => schedule.refused_retry,
                     Some(Verdict::Discarded) => {
                         discarded += 1;
                         if discarded >= schedule.attempts {

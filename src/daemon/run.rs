@@ -1,11 +1,12 @@
 //! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
 
+use super::rescue::{StillClosed, rescue};
 use super::schedule::{Clockwork, expected_interval, next_slot};
 use super::{Service, attempts, control, sweeps};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::engine::{Engine, Handle};
+use crate::engine::{Engine, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
 use crate::observe::metrics::{Metrics, WindowTotal};
@@ -20,6 +21,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 /// How long a start waits for what a dead daemon left to open, before schedules begin all the same.
 const RECOVERY_WAIT: Duration = Duration::from_secs(10);
+/// How long the catalog may take to open before what it names is opened beside that.
+const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 /// The daemon's loop comes round this often.
 const BEAT: Duration = Duration::from_secs(1);
 const BEAT_LIMIT: Duration = Duration::from_secs(10);
@@ -57,25 +60,51 @@ impl Signals {
     }
 }
 
-/// Makes a service on the catalog, which it takes for this process.
+/// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
+/// opened before the error is told.
 ///
 /// # Errors
-/// The catalog cannot be taken, or the metrics or the resolver be made.
-pub async fn service(config: Arc<Config>) -> anyhow::Result<Service> {
-    let catalog = Catalog::open(&config.daemon.catalog).await?;
+/// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
+pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
+    let catalog = match open(&config, signals).await? {
+        Ok(catalog) => catalog,
+        Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
+        Err(error) => {
+            let rescued = rescue(&config, signals).await;
+            let error = anyhow::Error::from(error);
+            return Err(match rescued {
+                Ok(()) => error,
+                Err(closed) => anyhow::Error::from(closed).context(format!("{error:#}")),
+            });
+        }
+    };
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
     let dns = Dns::from_environment()?;
     Ok(Service { engine: Engine::new(clock, catalog, config, metrics, dns) })
 }
 
+/// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
+async fn open(config: &Config, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
+    let mut opening = std::pin::pin!(Catalog::open(&config.daemon.catalog));
+    if let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, &mut opening).await {
+        return Ok(opened);
+    }
+    tracing::error!("the catalog takes long to open");
+    tokio::select! {
+        opened = &mut opening => return Ok(opened),
+        rescued = rescue(config, signals) => rescued?,
+    }
+    Ok(opening.await)
+}
+
 /// Runs until a signal, then until everything is open.
 ///
 /// # Errors
-/// Something it needs cannot be had: the catalog, an address, the socket.
+/// Something it needs cannot be had: the catalog, an address, the socket. What a dead daemon left closed is open then.
 pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let service = service(config.clone()).await?;
+    let service = service(config, &mut signals).await?;
     let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
@@ -95,11 +124,17 @@ pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<E
     let ending = stop(&service, &mut signals).await;
     tasks.shutdown().await;
     // Whoever comes next replaces a socket that stays.
-    let _ = std::fs::remove_file(&config.daemon.socket);
+    let _ = std::fs::remove_file(&service.engine.config.daemon.socket);
     if service.engine.catalog.close().await.is_err() {
         tracing::error!("close the catalog: the disk hangs");
     }
-    problem.map_or(Ok(ending), Err)
+    match (problem, ending) {
+        (None, ending) => Ok(ending),
+        (Some(error), Ending::Open) => Err(error),
+        (Some(error), Ending::StillClosed(names)) => {
+            Err(anyhow::Error::from(StillClosed(names)).context(format!("{error:#}")))
+        }
+    }
 }
 
 /// Binds the pages' address and the socket, and serves both.
@@ -244,6 +279,8 @@ pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
     tokio::select! {
         () = concluded => Ending::Open,
         () = signals.next() => {
+            // What the windows show is this old at most.
+            tokio::time::sleep(SHOW_EVERY).await;
             let closed = handles.iter().flat_map(|handle| handle.status.borrow().doubtful.clone()).collect::<Vec<_>>();
             if closed.is_empty() { Ending::Open } else { Ending::StillClosed(closed) }
         }

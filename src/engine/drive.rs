@@ -16,8 +16,8 @@ const APPEND_LIMIT: Duration = Duration::from_secs(10);
 /// How many inputs are taken in before the window decides.
 const BATCH: usize = 1_024;
 
-/// How often a window that does not come further is shown anew.
-const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How old what a running window shows may be.
+pub const SHOW_EVERY: Duration = Duration::from_millis(500);
 
 /// Finds the members again after the window.
 pub(super) type Census =
@@ -26,6 +26,8 @@ pub(super) type Census =
 struct Shown {
     members: Arc<[Member]>,
     last: Option<(State, bool, Duration)>,
+    /// Something may have changed since.
+    stale: bool,
 }
 
 /// Everything one window needs of the outside.
@@ -44,7 +46,7 @@ impl Drive {
     pub async fn run(mut self, mut window: Window) {
         let clients: Vec<Arc<AdminClient>> = std::mem::take(&mut self.clients).into_iter().map(Arc::new).collect();
         let (replies, mut inputs) = mpsc::channel(2 * clients.len() + 64);
-        let mut shown = Shown { members: window.members().into(), last: None };
+        let mut shown = Shown { members: window.members().into(), last: None, stale: false };
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let now = self.clock.now();
@@ -55,7 +57,8 @@ impl Drive {
             if window.finished() {
                 return;
             }
-            let deadline = window.deadline();
+            let next_show = shown.last.filter(|_| shown.stale).map(|(.., at)| at + SHOW_EVERY);
+            let deadline = window.deadline().into_iter().chain(next_show).min();
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {}
                 Some(command) = self.commands.recv() => batch.push(command),
@@ -74,6 +77,7 @@ impl Drive {
         let (state, finished) = (window.state(now), window.finished());
         let same =
             shown.last.is_some_and(|(was, over, at)| (was, over) == (state, finished) && now.mono < at + SHOW_EVERY);
+        shown.stale = same;
         if !same {
             shown.last = Some((state, finished, now.mono));
             self.status.send_replace(Status::of(window, shown.members.clone(), now));
