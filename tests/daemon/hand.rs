@@ -95,10 +95,10 @@ fn a_member_whose_process_is_gone_can_be_given_up_by_name() {
     let gone = rig.members[2].address().to_string();
     let _daemon = rig.daemon();
     rig.wait_until_paused(0);
-    let (exit, output, _) = rig.run(&["recover"]);
-    assert!(exit == 0 && output.contains(&gone), "{output}");
-    let (exit, output, _) = rig.run(&["recover", "--abandon", "nobody"]);
-    assert_eq!(exit, 1, "{output}");
+    let (exit, output, errors) = rig.run(&["recover"]);
+    assert!(exit == 0 && output.contains(&gone), "{exit}: {output}{errors}");
+    let (exit, output, errors) = rig.run(&["recover", "--abandon", "nobody"]);
+    assert_eq!(exit, 1, "{output}{errors}");
     assert_eq!(rig.run(&["recover", "--abandon", &gone]).0, 0);
     support::wait_until("nothing is open to doubt", LIMIT, || {
         rig.run(&["recover"]).1.contains("nothing is open to doubt").then_some(())
