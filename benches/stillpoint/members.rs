@@ -140,17 +140,13 @@ impl Drop for Members {
     }
 }
 
-/// The processor time of a process, in user and system mode.
+/// The processor time that all threads of a process have used, in user and system mode.
 pub fn cpu(process: u32) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/schedstat")).expect("the process runs");
-    // Of its main thread only: that is the fan-out's, and the members' one worker is added below.
-    let mut total: u64 = stat.split(' ').next().and_then(|text| text.parse().ok()).expect("nanoseconds");
-    for task in std::fs::read_dir(format!("/proc/{process}/task")).expect("the process runs").flatten() {
-        if task.file_name().to_string_lossy() != process.to_string()
-            && let Ok(stat) = std::fs::read_to_string(task.path().join("schedstat"))
-        {
-            total += stat.split(' ').next().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-        }
-    }
-    Duration::from_nanos(total)
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).expect("the process runs");
+    let nanos = tasks.flatten().filter_map(|task| {
+        // A thread may end meanwhile.
+        let stat = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
