@@ -63,12 +63,16 @@ pub(super) fn place(path: &Path) -> Result<PathBuf, OpenError> {
         parent.canonicalize().map_err(failed("find"))?.join(name)
     };
     let looked_at = if real.exists() { real.as_path() } else { real.parent().unwrap_or(parent) };
-    let magic = statfs(looked_at).map_err(|error| failed("look up the filesystem of")(error.into()))?.f_type;
-    // The type's width and sign differ between architectures; the magic is its lower 32 bits.
-    match not_local(magic as u64 as u32) {
+    match not_local(magic(looked_at).map_err(failed("look up the filesystem of"))?) {
         Some(kind) => Err(OpenError::NotLocal { path: real, kind }),
         None => Ok(real),
     }
+}
+
+/// The filesystem's type. Its width and sign differ between architectures; the magic is its lower 32 bits.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "only the lower 32 bits count")]
+fn magic(path: &Path) -> std::io::Result<u32> {
+    Ok(statfs(path)?.f_type as u32)
 }
 
 /// The lock file beside the catalog, with the holder's process id in it.
@@ -146,6 +150,13 @@ mod tests {
         ] {
             assert_eq!(not_local(magic), Some(name));
         }
+    }
+
+    #[test]
+    fn the_filesystem_is_asked_where_the_file_is() {
+        assert_eq!(magic(Path::new("/proc")).unwrap(), 0x9FA0);
+        assert_eq!(place(Path::new("/proc/catalog.db")).unwrap(), Path::new("/proc/catalog.db"));
+        assert!(matches!(place(Path::new("/none/catalog.db")), Err(OpenError::NoDirectory(_))));
     }
 
     #[test]

@@ -28,6 +28,12 @@ impl Reader {
         Self { path: path.to_path_buf(), pool }
     }
 
+    /// Where the file really is, without symbolic links.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) async fn end(&self) {
         self.pool.close().await;
     }

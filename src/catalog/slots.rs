@@ -22,8 +22,8 @@ impl Catalog {
     /// Takes the slot: true exactly once, whoever asks. Further attempts go by [`Catalog::count_attempt`].
     ///
     /// # Errors
-    /// The disk, or a later epoch. After `Stalled` the slot may be taken: `slot` or `unfinished_slots` tells, with
-    /// this process's epoch in the row.
+    /// The disk, or a later epoch. After `Stalled` the slot may be taken, and a repeated call then says false:
+    /// [`super::Reader::unfinished_slots`] tells, with this process's epoch in the row.
     pub async fn start_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
         self.change_slot("start a slot", sql::START_SLOT, group, slot).await
     }

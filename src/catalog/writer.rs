@@ -236,3 +236,84 @@ pub(super) async fn durable(path: &Path, connection: &mut SqliteConnection) -> R
     }
     Err(OpenError::NotDurable { path: path.to_path_buf(), journal_mode, synchronous })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::{AppendError, Catalog};
+    use crate::domain::{Code, Reason, Trigger};
+    use crate::window::{Event, Plan};
+    use jiff::Timestamp;
+
+    /// Keeps the writer's thread busy for some seconds, like a disk that hangs.
+    fn hang() -> Body<(), CatalogError> {
+        const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) \
+             SELECT COUNT(*) FROM n";
+        Box::new(|connection| {
+            Box::pin(async move { sqlx::query(SLOW).execute(connection).await.during("hang").map(|_| ()) })
+        })
+    }
+
+    fn refused(window: &str) -> Event {
+        let plan = Plan {
+            window: window.into(),
+            group: "payments".into(),
+            trigger: Trigger::Command,
+            slot: None,
+            started: Timestamp::UNIX_EPOCH,
+            hold: Duration::ZERO,
+            drain: Duration::ZERO,
+            max_pause: Duration::ZERO,
+        };
+        Event::Refused { plan, reasons: vec![Reason::new(Code::Busy, "busy")] }
+    }
+
+    async fn catalog() -> (tempfile::TempDir, Catalog) {
+        let directory = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&directory.path().join("catalog.db")).await.unwrap();
+        (directory, catalog)
+    }
+
+    #[tokio::test]
+    async fn every_connection_that_writes_is_durable() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        std::fs::write(&path, "").unwrap();
+        let mut other = plain(&path).connect().await.unwrap();
+        let error = durable(&path, &mut other).await.unwrap_err();
+        assert!(matches!(error, OpenError::NotDurable { journal_mode, .. } if journal_mode == "delete"));
+        let mut connection = connect(&path).await.unwrap();
+        durable(&path, &mut connection).await.unwrap();
+        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await.unwrap();
+        let error = durable(&path, &mut connection).await.unwrap_err();
+        assert!(matches!(error, OpenError::NotDurable { synchronous: 1, .. }));
+    }
+
+    #[tokio::test]
+    async fn what_was_begun_runs_to_its_end_and_what_was_given_up_before_is_left_out() {
+        let (_directory, catalog) = catalog().await;
+        let moment = Duration::from_millis(100);
+        let stalled = catalog.writer.run("hang", moment, hang()).await;
+        assert!(matches!(stalled, Err(CatalogError::Stalled { action: "hang", .. })));
+        let event = refused("given-up");
+        assert!(tokio::time::timeout(moment, catalog.append("given-up", 0, &event)).await.is_err());
+        let read = tokio::time::timeout(moment * 20, catalog.history(None, 10)).await.expect("reads go on");
+        assert_eq!(read.unwrap(), []);
+        catalog.close().await.unwrap();
+        let path = catalog.path().to_path_buf();
+        let again = Catalog::open(&path).await.unwrap();
+        assert_eq!(again.window("given-up").await.unwrap(), None);
+        let closed = catalog.append("late", 0, &refused("late")).await;
+        assert!(matches!(closed, Err(AppendError::Catalog(CatalogError::Closed))));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_said_at_once() {
+        let (_directory, catalog) = catalog().await;
+        let waiting = (0..QUEUE + 50).map(|_| catalog.writer.run("hang", Duration::from_millis(100), hang()));
+        let begun = tokio::time::Instant::now();
+        let results = futures_util::future::join_all(waiting).await;
+        assert!(results.iter().all(|result| matches!(result, Err(CatalogError::Stalled { .. }))));
+        assert!(begun.elapsed() < Duration::from_secs(5), "none waited for the ones before it");
+    }
+}

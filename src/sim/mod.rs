@@ -8,6 +8,7 @@ pub mod random;
 mod server;
 mod shared;
 mod wire;
+mod witness;
 pub mod world;
 
 pub use check::Violation;

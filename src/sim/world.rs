@@ -4,9 +4,10 @@ use super::check::{Truth, Violation};
 use super::faults::{Fault, Planned};
 use super::gate::{Flavour, Gate, PauseOutcome};
 use super::random::Random;
+use super::witness::Witness;
 use crate::domain::{Evidence, Member, Now, StoreClock, Trigger};
 use crate::scalar::{Answer, Failure, FailureKind};
-use crate::window::{Call, Effect, Event, Input, MARGIN, Plan, State, Window};
+use crate::window::{Call, Effect, Event, Input, Journal, MARGIN, Plan, State, Window};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -29,6 +30,16 @@ pub struct Setup {
     pub faults: Vec<Planned>,
 }
 
+impl Setup {
+    /// The window of this seed: three clusters of two or three members, and up to four faults.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        let mut random = Random::new(seed.wrapping_mul(31));
+        let steps = 10 + random.below(90);
+        Self { seed, clusters: 3, members: 2 + random.index(2), faults: super::faults::plan(&mut random, 4, steps) }
+    }
+}
+
 /// What a run came to.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -46,7 +57,8 @@ pub(super) enum Happening {
     GateDue { member: usize },
     TransactionEnds { member: usize, life: u32 },
     Reply { process: usize, member: usize, request: u64, answer: Answer },
-    Land { process: usize, number: u32, event: Event, reply: Option<bool> },
+    Deadline { process: usize, member: usize, request: u64 },
+    Land { process: usize, number: u32, event: Box<Event>, reply: Option<bool> },
     AppendReply { process: usize, number: u32, written: bool },
     Census { process: usize },
     Tick { process: usize },
@@ -101,9 +113,7 @@ pub(super) struct Process {
     inbox: Vec<Input>,
     dirty: bool,
     tick_at: Option<Duration>,
-    pub first_pause: Option<Duration>,
-    pub first_unpause: Option<Duration>,
-    pub known_foreign: Vec<bool>,
+    pub witness: Witness,
 }
 
 /// The world of one window.
@@ -116,6 +126,8 @@ pub struct World {
     pub(super) processes: Vec<Process>,
     /// The catalog: the window's durable events.
     pub(super) journal: Vec<Event>,
+    /// Its fold after each event, the empty one first; an event that cannot follow ends it.
+    pub(super) folds: Vec<Journal>,
     pub(super) epoch: usize,
     pub(super) wall_offset: i64,
     /// Every reading error the daemon's wall clock ever had, and since when.
@@ -124,10 +136,13 @@ pub struct World {
     next_message: Option<Fault>,
     next_append: Option<Fault>,
     census: Option<Fault>,
+    /// The census after the window was told wrong, or not at all.
+    pub(super) census_spoilt: bool,
     long_transaction: bool,
     pub(super) abandoned: Vec<usize>,
     pub(super) truth: Truth,
     pub(super) report: Report,
+    pub(super) clocks: Vec<StoreClock>,
     pub(super) store_offsets: Vec<SignedDuration>,
     foreign_ids: u64,
 }
@@ -160,6 +175,7 @@ impl World {
             members,
             processes: Vec::new(),
             journal: Vec::new(),
+            folds: vec![Journal::default()],
             epoch: 0,
             wall_offset: 0,
             wall_offsets: vec![(Duration::ZERO, 0)],
@@ -167,9 +183,11 @@ impl World {
             next_message: None,
             next_append: None,
             census: None,
+            census_spoilt: false,
             long_transaction: false,
             abandoned: Vec::new(),
             report: Report::default(),
+            clocks: clocks.clone(),
             store_offsets,
             foreign_ids: FOREIGN,
         };
@@ -213,9 +231,7 @@ impl World {
             inbox: vec![Input::Tick],
             dirty: true,
             tick_at: None,
-            first_pause: None,
-            first_unpause: None,
-            known_foreign: vec![false; members],
+            witness: Witness::new(members),
         });
     }
 
@@ -280,6 +296,7 @@ impl World {
             return Ok(());
         }
         for input in std::mem::take(&mut process.inbox) {
+            process.witness.told(now.mono, &process.window, &input);
             process.window.absorb(now, input);
         }
         let effects = process.window.advance(now);
@@ -287,6 +304,7 @@ impl World {
         for effect in effects {
             self.carry_out(index, effect);
         }
+        self.check_deadline(index)?;
         let process = &mut self.processes[index];
         let fenced = process.epoch != self.epoch;
         let done = process.window.finished() || fenced && process.window.state(now) >= State::Verifying;
@@ -343,7 +361,7 @@ impl World {
     }
 
     fn time_out(&mut self, process: usize, member: usize, request: u64, deadline: Duration) {
-        self.schedule(deadline, Happening::Reply { process, member, request, answer: unknown("deadline") });
+        self.schedule(deadline, Happening::Deadline { process, member, request });
     }
 
     fn append(&mut self, process: usize, number: u32, event: Event) {
@@ -362,7 +380,7 @@ impl World {
             Some(Fault::AppendLate) => (late, Some(true)),
             _ => (written, Some(true)),
         };
-        self.schedule(after, Happening::Land { process, number, event, reply });
+        self.schedule(after, Happening::Land { process, number, event: Box::new(event), reply });
     }
 
     fn give(&mut self, process: usize, input: Input) {
@@ -396,10 +414,12 @@ impl World {
                 }
             }
             Happening::Reply { process, member, request, answer } => {
-                self.note_foreign(process, member, &answer);
                 self.give(process, Input::Reply { member, request, answer });
             }
-            Happening::Land { process, number, event, reply } => self.land(process, number, event, reply),
+            Happening::Deadline { process, member, request } => {
+                self.give(process, Input::Reply { member, request, answer: unknown("deadline") });
+            }
+            Happening::Land { process, number, event, reply } => self.land(process, number, *event, reply),
             Happening::AppendReply { process, number, written } => self.append_answered(process, number, written),
             Happening::Census { process } => self.census(process),
             Happening::Tick { process } => {
@@ -506,21 +526,13 @@ impl World {
         self.schedule(after, Happening::Reply { process, member, request, answer });
     }
 
-    fn note_foreign(&mut self, process: usize, member: usize, answer: &Answer) {
-        if let Answer::Failed(failure) = answer
-            && matches!(failure.kind, FailureKind::StillPausedByOther | FailureKind::PauseInProgress)
-            && self.processes[process].first_unpause.is_none()
-        {
-            self.processes[process].known_foreign[member] = true;
-        }
-    }
-
     fn land(&mut self, process: usize, number: u32, event: Event, reply: Option<bool>) {
         let fenced = self.processes[process].epoch != self.epoch;
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         let written = match self.journal.get(at) {
             Some(there) => *there == event,
             None if !fenced && at == self.journal.len() => {
+                self.fold(&event);
                 self.journal.push(event);
                 true
             }
@@ -528,6 +540,17 @@ impl World {
         };
         if let Some(told) = reply {
             self.append_answered(process, number, written && told && !fenced);
+        }
+    }
+
+    fn fold(&mut self, event: &Event) {
+        if self.folds.len() == self.journal.len() + 1
+            && let Some(mut next) = self.folds.last().cloned()
+        {
+            match next.apply(event) {
+                Ok(()) => self.folds.push(next),
+                Err(illegal) => self.truth.broken.push(format!("the journal does not fold: {illegal}")),
+            }
         }
     }
 
@@ -539,6 +562,7 @@ impl World {
 
     fn census(&mut self, process: usize) {
         let mut found = self.processes[process].window.members().to_vec();
+        self.census_spoilt |= self.census.is_some();
         let result = match self.census.take() {
             Some(Fault::CensusChanges) => {
                 found.pop();
@@ -576,7 +600,15 @@ impl World {
             self.foreign_ids += 1;
             let (now, id) = (self.now, self.foreign_ids);
             self.truth.foreign_pause(now, member);
-            self.members[member].gate.pause(now, id, Some(500));
+            let lasts = self.random.millis(200, 2_000);
+            self.long_transaction |= self.random.once_in(2);
+            self.some_traffic(member, lasts);
+            if self.random.once_in(2) {
+                self.members[member].gate.pause_at_once(now, id);
+            } else {
+                let limit = i64::try_from(self.random.below(5_000)).unwrap_or(0) + 1;
+                self.members[member].gate.pause(now, id, Some(limit));
+            }
             self.after_gate(member);
         }
     }
@@ -677,7 +709,7 @@ impl World {
             match scheduled.what {
                 Happening::Land { process, number, event, .. } if process == index => {
                     if appends_land {
-                        self.land(process, number, event, None);
+                        self.land(process, number, *event, None);
                     }
                 }
                 what => self.queue.push(Scheduled { what, ..scheduled }),

@@ -156,9 +156,9 @@ impl Drop for Other {
     }
 }
 
-/// In the child: where the parent wants the catalog.
-pub fn told() -> PathBuf {
-    std::env::var_os("CATALOG").expect("started by another test").into()
+/// In the child: where the parent wants the catalog. None, when someone runs all ignored tests: then it is no child.
+pub fn told() -> Option<PathBuf> {
+    std::env::var_os("CATALOG").map(PathBuf::from)
 }
 
 pub fn say(line: &str) {
