@@ -4,8 +4,7 @@ use super::table::Table;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use stillpoint::domain::Verdict;
-use stillpoint::sim::faults::{Fault, plan};
-use stillpoint::sim::random::Random;
+use stillpoint::sim::faults::Fault;
 use stillpoint::sim::world::{Report, Setup, World};
 use stillpoint::window::State;
 
@@ -15,9 +14,7 @@ const THREADS: u64 = 2;
 
 /// The same worlds as in `tests/simulation`.
 fn run(seed: u64) -> Report {
-    let mut random = Random::new(seed.wrapping_mul(31));
-    let steps = 10 + random.below(90);
-    let setup = Setup { seed, clusters: 3, members: 2 + random.index(2), faults: plan(&mut random, 4, steps) };
+    let setup = Setup::seeded(seed);
     World::new(&setup).run().unwrap_or_else(|violation| panic!("{setup:?}: {violation}"))
 }
 
