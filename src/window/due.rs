@@ -4,9 +4,12 @@ use super::event::{APPEND_DEADLINE, ASK_DEADLINE, MARGIN};
 use super::input::{Call, Effect};
 use super::journal::Phase;
 use super::machine::{HOLD_POLL, Window};
-use super::member::{Attempt, expiry};
+use super::member::{Attempt, Live, expiry};
 use crate::domain::Now;
 use std::time::Duration;
+
+/// How long looks at members that acknowledged their unpause wait for the others' acknowledgements.
+const LOOK_WAIT: Duration = Duration::from_millis(500);
 
 impl Window {
     /// Everything that is to be begun now, requests first: nothing waits for the journal but a pause for its intent.
@@ -20,8 +23,11 @@ impl Window {
             effects.push(Effect::Send { request, member, call, deadline, fresh });
         };
         let stage = self.stage();
+        let looks_wait = self.looks_wait_until().is_some_and(|until| now.mono < until);
         for member in 0..self.live.len() {
-            if let Some(call) = self.call_due(now, member, stage) {
+            if let Some(call) = self.call_due(now, member, stage)
+                && !(looks_wait && call == Call::CheckPaused)
+            {
                 send(member, call);
             }
         }
@@ -80,6 +86,14 @@ impl Window {
         }
     }
 
+    /// Until when no member is looked at, since others are still being unpaused: every look would keep them closed
+    /// for longer, and nothing but the window's end waits for it. A member that doesn't answer holds them up no longer.
+    fn looks_wait_until(&self) -> Option<Duration> {
+        let opening = self.opening?;
+        let unpausing = |live: &Live| live.flight.is_some_and(|flight| flight.call == Call::Unpause);
+        self.live.iter().any(unpausing).then_some(opening.mono + LOOK_WAIT)
+    }
+
     /// When `step` wants to be called again with a tick at the latest; none: only an answer can move it.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
@@ -94,11 +108,16 @@ impl Window {
                 Some(_) => {}
             }
         }
+        let looks_from = self.looks_wait_until().unwrap_or_default();
         for (member, live) in self.live.iter().enumerate() {
             if let Attempt::Flying { sent, .. } = live.attempt {
                 note(Some(expiry(sent, self.plan.drain + MARGIN)));
             }
-            note(if self.opening.is_some() { live.release_deadline() } else { self.watch_deadline(member) });
+            note(match self.opening {
+                Some(_) if live.looks_next() => live.release_deadline().map(|at| at.max(looks_from)),
+                Some(_) => live.release_deadline(),
+                None => self.watch_deadline(member),
+            });
         }
         if self.opening.is_none() {
             note(self.first_sent.map(|first| first.mono + self.plan.max_pause - Duration::from_millis(100)));

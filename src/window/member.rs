@@ -238,6 +238,12 @@ impl Live {
         (self.end.is_none() && self.flight.is_none() && now >= self.retry_at).then_some(self.next)
     }
 
+    /// Whether the next request that opening it needs is a look.
+    #[must_use]
+    pub fn looks_next(&self) -> bool {
+        self.flight.is_none() && self.next == Call::CheckPaused
+    }
+
     /// When it next wants attention while the window opens.
     #[must_use]
     pub fn release_deadline(&self) -> Option<Duration> {

@@ -1,0 +1,151 @@
+//! How long a thousand members are closed beyond the quiet interval, beside the least that this takes.
+
+use super::MANY;
+use super::members::{Members, cpu, raise_open_files};
+use super::table::Table;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use stillpoint::catalog::Catalog;
+use stillpoint::config::{Cluster, Config, Daemon, Group, Source, WindowSettings};
+use stillpoint::domain::{Product, Trigger, Verdict};
+use stillpoint::engine::{Clock, Engine, Order};
+use stillpoint::scalar::discovery::Dns;
+use stillpoint::scalar::rpc::PauseRequest;
+use stillpoint::scalar::rpc::admin_client::AdminClient;
+use tokio::task::JoinSet;
+use tonic::transport::{Channel, Endpoint};
+
+const ROUNDS: usize = 15;
+/// Before each round: what the one before it left to do is done by then.
+const REST: Duration = Duration::from_millis(300);
+
+/// The two halves: until the last pause was acknowledged, and until the last unpause was.
+#[derive(Clone, Copy)]
+struct Closed {
+    pausing: Duration,
+    opening: Duration,
+    /// Processor time of this process, and of the members'.
+    cpu: [Duration; 2],
+}
+
+/// Measures both, turn by turn, from one process and one thread.
+pub fn measure(table: &mut Table) {
+    raise_open_files();
+    let members = Members::start(MANY);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let (bare, windows) = runtime.block_on(async {
+        let clients = warm(&members.addresses).await;
+        let (engine, group) = engine(&members.addresses, folder.path()).await;
+        let (mut bare, mut windows) = (Vec::new(), Vec::new());
+        for round in 0..=ROUNDS {
+            tokio::time::sleep(REST).await;
+            let floor = fan_out(&clients, &members).await;
+            tokio::time::sleep(REST).await;
+            let window = window(&engine, &group, &members).await;
+            // The first round also warms caches and allocators, on both sides.
+            if round > 0 {
+                bare.push(floor);
+                windows.push(window);
+            }
+        }
+        (bare, windows)
+    });
+    let list = |rounds: &[Closed], of: fn(&Closed) -> Duration| -> Vec<f64> {
+        rounds.iter().map(|round| of(round).as_secs_f64() * 1e3).collect()
+    };
+    let whole: fn(&Closed) -> Duration = |round| round.pausing + round.opening;
+    for (name, rounds) in [("bare fan-out", &bare), ("window", &windows)] {
+        table.add(&format!("1,000 members, {name}: pausing"), "ms", &list(rounds, |round| round.pausing), "");
+        table.add(&format!("1,000 members, {name}: opening"), "ms", &list(rounds, |round| round.opening), "");
+        table.add(&format!("1,000 members, {name}: both"), "ms", &list(rounds, whole), "");
+        table.add(&format!("1,000 members, {name}: own CPU"), "ms", &list(rounds, |round| round.cpu[0]), "");
+        table.add(&format!("1,000 members, {name}: members' CPU"), "ms", &list(rounds, |round| round.cpu[1]), "");
+    }
+    let ratio: Vec<f64> =
+        bare.iter().zip(&windows).map(|(a, b)| whole(b).as_secs_f64() / whole(a).as_secs_f64()).collect();
+    table.add("1,000 members, window / bare fan-out beside it", "times", &ratio, "1.0 to 1.2");
+}
+
+async fn warm(addresses: &[String]) -> Vec<AdminClient<Channel>> {
+    let mut clients = Vec::new();
+    for address in addresses {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        let mut client = AdminClient::new(endpoint.connect().await.expect("the member listens"));
+        assert!(!client.check_paused(()).await.expect("the member answers").into_inner().paused);
+        clients.push(client);
+    }
+    clients
+}
+
+/// No journal, no checks: a request to each, all at once, and again.
+async fn fan_out(clients: &[AdminClient<Channel>], members: &Members) -> Closed {
+    let own = std::process::id();
+    let before = [cpu(own), members.cpu()];
+    let begun = Instant::now();
+    let mut calls = JoinSet::new();
+    for client in clients {
+        let mut client = client.clone();
+        let request = PauseRequest { wait_outstanding: true, max_pause_wait_time: Some(10_000) };
+        calls.spawn(async move { client.pause(request).await });
+    }
+    while let Some(paused) = calls.join_next().await {
+        paused.expect("the call ends").expect("the member pauses");
+    }
+    let pausing = begun.elapsed();
+    let begun = Instant::now();
+    for client in clients {
+        let mut client = client.clone();
+        calls.spawn(async move { client.unpause(()).await });
+    }
+    while let Some(opened) = calls.join_next().await {
+        opened.expect("the call ends").expect("the member opens");
+    }
+    let opening = begun.elapsed();
+    let after = [cpu(own), members.cpu()];
+    Closed { pausing, opening, cpu: [after[0] - before[0], after[1] - before[1]] }
+}
+
+async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
+    let hold = Duration::from_secs(2);
+    let window = WindowSettings { hold, drain: Duration::from_secs(10), max_pause: Duration::from_secs(20) };
+    let cluster = Cluster {
+        name: "all".to_owned(),
+        product: Product::Custom,
+        stage: 0,
+        source: Source::Addresses(addresses.to_vec()),
+        tls: None,
+    };
+    let clusters = BTreeMap::from([("all".to_owned(), cluster)]);
+    let group = Group { name: "bench".to_owned(), schedule: None, window, clusters };
+    let path = folder.join("catalog.db");
+    let daemon = Daemon {
+        catalog: path.clone(),
+        http: None,
+        socket: folder.join("catalog.sock"),
+        sweep_interval: Duration::from_secs(60),
+    };
+    let groups = BTreeMap::from([("bench".to_owned(), group.clone())]);
+    let catalog = Catalog::open(&path).await.expect("a catalog");
+    (Engine::new(Clock::start(), catalog, Arc::new(Config { daemon, groups }), Dns::System), group)
+}
+
+/// A whole window: journal, checks, hold, verdict.
+async fn window(engine: &Engine, group: &Group, members: &Members) -> Closed {
+    let own = std::process::id();
+    let before = [cpu(own), members.cpu()];
+    let order = Order { trigger: Trigger::Command, slot: None, limit: None };
+    let mut handle = engine.begin(group, order).expect("the group is idle");
+    let status = handle.finished().await;
+    let after = [cpu(own), members.cpu()];
+    let outcome = status.outcome.expect("a finished window has its outcome");
+    assert_eq!(outcome.verdict, Verdict::Consistent, "{:?}", outcome.reasons);
+    let quiet = outcome.quiet.expect("a consistent window was quiet").length();
+    let beyond = outcome.closed.expect("it was closed") - quiet;
+    let first = status.first_pause.expect("it paused");
+    let paused = status.pause_completed.expect("all acknowledged").duration_since(first);
+    let pausing = Duration::try_from(paused).expect("forward");
+    Closed { pausing, opening: beyond - pausing, cpu: [after[0] - before[0], after[1] - before[1]] }
+}
