@@ -1,7 +1,7 @@
 //! `unpause --force`: opens every member that the config names. Needs no catalog and no daemon.
 
 use super::Exit;
-use super::output::Format;
+use super::output::{Format, complain};
 use crate::config::Group;
 use crate::daemon::run::Signals;
 use crate::engine::force_open;
@@ -21,13 +21,13 @@ pub async fn unpause(group: &Group, output: Format) -> anyhow::Result<Exit> {
                 Ok(Exit::Good)
             }
             Err(reason) => {
-                eprintln!("stillpoint: {reason}");
+                complain(format_args!("{reason}"));
                 Ok(Exit::Failed)
             }
         },
         () = signals.next() => {
             let left: Vec<String> = closed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-            eprintln!("stillpoint: may still be closed: {}", left.join(", "));
+            complain(format_args!("may still be closed: {}", left.join(", ")));
             Ok(Exit::StillClosed)
         }
     }

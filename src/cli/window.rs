@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::ask::{Asked, Next, ask};
-use super::output::{self, Format, instant};
+use super::output::{self, Format, complain, instant};
 use crate::config::{Config, Group};
 use crate::daemon::control::{Progress, Report, Request, Response};
 use crate::domain::Verdict;
@@ -58,7 +58,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 break Exit::Good;
             }
             Next::Response(Response::Failed { message }) => {
-                eprintln!("stillpoint: {message}");
+                complain(format_args!("{message}"));
                 break Exit::Failed;
             }
             Next::Response(Response::Open { .. }) => {}
@@ -72,7 +72,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 return Ok(Exit::Failed);
             }
             Next::Over => {
-                eprintln!("stillpoint: the daemon went away; its next start opens what it closed");
+                complain(format_args!("the daemon went away; its next start opens what it closed"));
                 break Exit::Failed;
             }
         }
