@@ -130,7 +130,7 @@ pub enum Command {
     /// Simulated clusters, clients, and the real daemon at work with them; needs no config
     Demo {
         /// Ends after that many windows; without it, Ctrl-C does
-        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
         windows: Option<u64>,
     },
     /// Shell completions
@@ -161,7 +161,7 @@ impl Command {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    config::parse_duration(text)
+    config::parse_duration(text).map_err(|wrong| format!("{wrong}; expected one such as 90s or 10m"))
 }
 
 impl Environment {
@@ -207,10 +207,12 @@ pub fn load(environment: &Environment) -> Result<Config, Exit> {
 
 /// `config check|show|schema`.
 pub fn config(environment: &Environment, action: ConfigAction, format: output::Format) -> anyhow::Result<Exit> {
-    let files = match (&action, environment.files()) {
-        (ConfigAction::Schema, _) => Files::List(Vec::new()),
-        (_, Ok(files)) => files,
-        (_, Err(exit)) => return Ok(exit),
+    let files = match &action {
+        ConfigAction::Schema => Files::List(Vec::new()),
+        _ => match environment.files() {
+            Ok(files) => files,
+            Err(exit) => return Ok(exit),
+        },
     };
     let printed = match action {
         ConfigAction::Check if format == output::Format::Table => commands::check(&files, std::env::vars()),

@@ -65,7 +65,7 @@ fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Args::command(), "stillpoint", &mut script);
-            output::emit(&String::from_utf8_lossy(&script))?;
+            output::Format::Table.print(&(), |()| String::from_utf8_lossy(&script).into_owned())?;
             Ok(Exit::Good)
         }
         Command::Demo { windows } => block_on(demo::demo(windows, output)),

@@ -122,15 +122,11 @@ impl Lines {
             text.push_str(&format!("{reason}\n"));
         }
         let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3} s"));
-        text.push_str(&format!("{}: {}", report.window, report.verdict));
         if let Some(point) = report.restore_point {
-            text.push_str(&format!("; restore point {}", instant(point, &self.zone)));
+            text.push_str(&format!("restore point {}\n", instant(point, &self.zone)));
         }
-        text.push_str(&format!(
-            "; quiet {}, closed {}\n",
-            seconds(report.quiet_seconds),
-            seconds(report.closed_seconds)
-        ));
+        let (quiet, closed) = (seconds(report.quiet_seconds), seconds(report.closed_seconds));
+        text.push_str(&format!("{}: {}; quiet {quiet}, closed {closed}\n", report.window, report.verdict));
         if !report.recorded {
             text.push_str("the catalog has not recorded it\n");
         }
