@@ -86,13 +86,14 @@ pub fn short(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// An instant in UTC and in the group's zone.
+/// An instant in UTC and in the group's zone; to the millisecond, unless it is a whole second.
 #[must_use]
 pub fn instant(at: Timestamp, zone: &TimeZone) -> String {
-    let utc = at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string();
+    let form = if at.subsec_nanosecond() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.3f" };
+    let utc = format!("{} UTC", at.strftime(form));
     match zone.iana_name() {
         Some("UTC") | None => utc,
-        Some(name) => format!("{utc} ({} {name})", at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f")),
+        Some(name) => format!("{utc} ({} {name})", at.to_zoned(zone.clone()).strftime(form)),
     }
 }
 
