@@ -40,9 +40,10 @@ pub async fn demo(windows: Option<u64>, output: Format) -> anyhow::Result<Exit> 
         show::opening(&stage, &daemon.log)?;
     }
     let number = Cell::new(0);
-    let mut play = Play { stage: &stage, output, done: BTreeSet::new(), number: &number, shown: Shown::default() };
+    let mut play =
+        Play { stage: &stage, output, windows, done: BTreeSet::new(), number: &number, shown: Shown::default() };
     let ended = tokio::select! {
-        ended = play.until(windows) => ended,
+        ended = play.until_the_end() => ended,
         Err(error) = disturb(&stage, &number, output) => Err(error),
         () = signals.next() => Ok(()),
         status = daemon.wait() => {
@@ -121,6 +122,8 @@ async fn disturb(stage: &Stage, number: &Cell<u64>, output: Format) -> anyhow::R
 struct Play<'a> {
     stage: &'a Stage,
     output: Format,
+    /// After how many windows it ends by itself.
+    windows: Option<u64>,
     /// Windows that were shown to their end.
     done: BTreeSet<String>,
     /// The window that is shown, from 1; missed slots are not counted.
@@ -129,7 +132,7 @@ struct Play<'a> {
 }
 
 impl Play<'_> {
-    async fn until(&mut self, windows: Option<u64>) -> anyhow::Result<()> {
+    async fn until_the_end(&mut self) -> anyhow::Result<()> {
         let reader = self.reader().await?;
         loop {
             for row in reader.history(None, 20).await?.into_iter().rev() {
@@ -138,7 +141,7 @@ impl Play<'_> {
                 }
                 if row.verdict.is_some() {
                     self.ended(row).await?;
-                    if windows.is_some_and(|windows| self.number.get() >= windows) {
+                    if self.over() {
                         return Ok(());
                     }
                     self.shown = Shown::default();
@@ -148,6 +151,10 @@ impl Play<'_> {
             }
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    fn over(&self) -> bool {
+        self.windows.is_some_and(|windows| self.number.get() >= windows)
     }
 
     /// The catalog, as soon as the daemon has made it.
@@ -183,7 +190,7 @@ impl Play<'_> {
             return self.output.print(&super::history::Row::from(&row), |_| String::new());
         }
         self.shown.end(number, &row, &felt)?;
-        if number == EXPLAINED {
+        if number == EXPLAINED && !self.over() {
             show::to_try(self.stage)?;
         }
         Ok(())
