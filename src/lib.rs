@@ -1,8 +1,10 @@
 //! Stillpoint makes one instant at which every Scalar cluster of a group was closed to transactions, proves it,
 //! and records it as a restore point.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
 pub mod catalog;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod domain;

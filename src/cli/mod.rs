@@ -15,6 +15,7 @@ mod schedule;
 mod window;
 
 use crate::config::{Config, Group};
+use crate::daemon::rescue::StillClosed;
 use crate::observe::log;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
@@ -53,7 +54,7 @@ pub fn main() -> ExitCode {
     };
     let exit = dispatch(args, &guard).unwrap_or_else(|error| {
         complain(format_args!("{error:#}"));
-        Exit::Failed
+        if error.is::<StillClosed>() { Exit::StillClosed } else { Exit::Failed }
     });
     ExitCode::from(exit as u8)
 }

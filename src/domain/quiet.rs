@@ -116,7 +116,7 @@ mod tests {
                 };
                 inside(0, 0, 0) && clocks.iter().all(|clock| inside(
                     clock.offset_low.as_nanos() / MILLI, clock.offset_high.as_nanos() / MILLI,
-                    clock.guard.as_millis() as i128))
+                    i128::try_from(clock.guard.as_millis()).unwrap()))
             };
             let low = i128::from(start) / 1000 - 2;
             let candidates: Vec<i128> = (low..low + 26).filter(|second| fits(*second)).collect();

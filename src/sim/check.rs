@@ -1,9 +1,14 @@
 //! The promises, checked at every step against what was really true.
 
 use super::world::{EPOCH_SECONDS, FOREIGN, SimMember, World};
-use crate::domain::Verdict;
+use crate::domain::{Interval, StoreClock, Verdict};
 use crate::window::{Call, Effect, Event, Journal, Outcome, Phase};
+use jiff::SignedDuration;
 use std::time::Duration;
+
+/// The wall clock may move by this much, in nanoseconds, before that counts as a step.
+const LARGEST_NUDGE: i64 = 100_000_000;
+const EPOCH_SECONDS_NANOS: i128 = EPOCH_SECONDS as i128 * 1_000_000_000;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,37 +51,48 @@ impl Truth {
         self.foreign_pauses[member].push(now);
     }
 
-    /// Whether transactions could run on a member at any moment strictly inside the span.
-    fn active_within(&self, member: usize, start: Duration, end: Duration) -> bool {
+    /// The spans, touching this one, in which transactions could run on a member.
+    fn active_within(
+        &self,
+        member: usize,
+        start: Duration,
+        end: Duration,
+    ) -> impl Iterator<Item = (Duration, Duration)> {
         let log = &self.active[member];
-        log.iter().enumerate().any(|(index, (from, active))| {
-            let until = log.get(index + 1).map_or(Duration::MAX, |next| next.0);
-            *active && *from < end && until > start && *from != until
-        })
+        let next = |index: usize| log.get(index + 1).map_or(Duration::MAX, |next| next.0);
+        let spans = log.iter().enumerate().filter(|(_, (_, active))| *active);
+        spans
+            .map(move |(index, (from, _))| (*from, next(index)))
+            .filter(move |(from, until)| *from < end && *until > start && from != until)
     }
 
-    fn foreign_within(&self, member: usize, start: Duration, end: Duration) -> bool {
-        self.foreign_pauses[member].iter().any(|at| (start..=end).contains(at))
+    /// Whether someone else reopened a member and closed it again in this span: what no look could see.
+    fn flapped(&self, member: usize, (from, until): (Duration, Duration)) -> bool {
+        self.foreign_pauses[member].iter().any(|at| (from..=until).contains(at))
     }
 }
 
 impl World {
     pub(super) fn check_step(&mut self, index: usize, effects: &[Effect]) -> Result<(), Violation> {
         let now = self.now;
+        let process = &mut self.processes[index];
+        process.witness.asks(now, &process.window, effects).map_err(Violation::new)?;
+        let intent = self.folds.last().is_some_and(Journal::open_intent);
+        let process = &self.processes[index];
+        let known = process.witness.first_pause.is_some() || process.window.durable().open_intent();
         for effect in effects {
             match effect {
-                Effect::Send { call: Call::Pause { .. }, .. } => {
-                    if !matches!(self.journal.first(), Some(Event::Intended { .. })) {
-                        return Err(Violation::new("a pause left before its intent was durable"));
-                    }
-                    self.processes[index].first_pause.get_or_insert(now);
+                Effect::Send { call: Call::Pause { .. }, .. } if !intent => {
+                    return Err(Violation::new("a pause left without a durable intent that is open"));
                 }
-                Effect::Send { call: Call::Unpause, member, .. } => self.check_unpause(index, *member)?,
+                Effect::Send { call: Call::Unpause, .. } if !known => {
+                    return Err(Violation::new("an unpause without any pause or intent"));
+                }
                 _ => {}
             }
         }
-        if let Some(first) = self.processes[index].first_pause
-            && self.processes[index].first_unpause.is_none()
+        if let Some(first) = self.processes[index].witness.first_pause
+            && self.processes[index].witness.first_unpause.is_none()
             && !self.processes[index].disturbed
             && now > first + self.processes[index].window.plan().max_pause
             && self.processes[index].window.live().iter().any(|live| live.end.is_none())
@@ -86,17 +102,11 @@ impl World {
         self.check_journal(index)
     }
 
-    fn check_unpause(&mut self, index: usize, member: usize) -> Result<(), Violation> {
-        let now = self.now;
-        let process = &mut self.processes[index];
-        process.first_unpause.get_or_insert(now);
-        if process.known_foreign[member] {
-            return Err(Violation::new("a pause that was known to be someone else's was revoked"));
-        }
-        if process.first_pause.is_none() && !process.window.durable().open_intent() {
-            return Err(Violation::new("an unpause without any pause or intent"));
-        }
-        Ok(())
+    /// A deadline that has passed would have the shell spin.
+    pub(super) fn check_deadline(&self, index: usize) -> Result<(), Violation> {
+        let window = &self.processes[index].window;
+        let spins = !window.finished() && window.deadline().is_some_and(|at| at <= self.now);
+        if spins { Err(Violation::new("the window wants to be woken in the past")) } else { Ok(()) }
     }
 
     fn check_journal(&mut self, index: usize) -> Result<(), Violation> {
@@ -104,8 +114,7 @@ impl World {
         let durable = process.window.durable();
         if process.epoch == self.epoch {
             let known = usize::try_from(durable.next).unwrap_or(usize::MAX);
-            let folded = self.journal.get(..known).map(Journal::fold);
-            if folded.is_none_or(|folded| folded.as_ref() != Ok(durable)) {
+            if self.folds.get(known) != Some(durable) {
                 return Err(Violation::new("the durable state is not the fold of the journal"));
             }
         }
@@ -156,9 +165,45 @@ impl World {
                 self.check_quiet(start, start + Duration::from_secs(1))?;
             }
         }
-        let length = quiet.length();
-        let process = self.processes.last().map(|process| process.window.plan().hold).unwrap_or_default();
-        if length + Duration::from_millis(250) < process {
+        self.check_point(point, quiet)
+    }
+
+    /// The point against what the process was told, and against the clocks as they were bounded.
+    fn check_point(&mut self, point: jiff::Timestamp, quiet: Interval) -> Result<(), Violation> {
+        let Some(process) = self.processes.last() else { return Ok(()) };
+        let hold = process.window.plan().hold;
+        if let Some(against) = process.witness.against_point(hold, process.disturbed) {
+            return Err(Violation::new(against));
+        }
+        if self.census_spoilt {
+            return Err(Violation::new("a restore point although the census after the window differed or failed"));
+        }
+        let offsets = self.offsets_while_closed();
+        let spread = offsets.iter().max().zip(offsets.iter().min()).map_or(0, |(most, least)| most - least);
+        if spread > LARGEST_NUDGE {
+            return Err(Violation::new("a restore point although the wall clock stepped"));
+        }
+        let nanos = |span: Duration| i128::try_from(span.as_nanos()).unwrap_or(i128::MAX);
+        let (start, end) = (quiet.start.as_nanosecond(), quiet.end.as_nanosecond());
+        let own =
+            StoreClock { offset_low: SignedDuration::ZERO, offset_high: SignedDuration::ZERO, guard: Duration::ZERO };
+        for clock in self.clocks.iter().chain([&own]) {
+            let (first, last) = (point.as_nanosecond(), point.as_nanosecond() + 1_000_000_000);
+            let early = first - nanos(clock.guard) < start + clock.offset_high.as_nanos();
+            if early || last + nanos(clock.guard) > end + clock.offset_low.as_nanos() {
+                return Err(Violation::new("the restore point lies outside the quiet interval of a store"));
+            }
+        }
+        if let Some((from, until)) = process.witness.proven() {
+            let least = offsets.iter().min().copied().unwrap_or(0);
+            let proven = EPOCH_SECONDS_NANOS + nanos(until) + i128::from(least);
+            if point.as_nanosecond() + 1_000_000_000 > proven {
+                return Err(Violation::new("the restore point lies after the last look"));
+            }
+            self.check_quiet(from, until)?;
+        }
+        if quiet.length() + Duration::from_millis(250) < hold {
+            let length = quiet.length();
             return Err(Violation::new(format!("the quiet interval of {length:?} is shorter than the hold")));
         }
         Ok(())
@@ -167,23 +212,22 @@ impl World {
     /// The daemon's clock may have been nudged inside the interval: the point must hold for every reading.
     fn offsets_while_closed(&self) -> Vec<i64> {
         let first = self.processes.first();
-        let from = first.and_then(|process| process.first_pause).unwrap_or_default();
-        let until = first.and_then(|process| process.first_unpause).unwrap_or_default();
+        let from = first.and_then(|process| process.witness.first_pause).unwrap_or_default();
+        let until = first.and_then(|process| process.witness.first_unpause).unwrap_or_default();
         let next = |index: usize| self.wall_offsets.get(index + 1).map_or(Duration::MAX, |next| next.0);
         let in_force =
-            self.wall_offsets.iter().enumerate().filter(|(index, (at, _))| *at < until && next(*index) > from);
+            self.wall_offsets.iter().enumerate().filter(|(index, (at, _))| *at < until && next(*index) > from.max(*at));
         in_force.map(|(_, (_, offset))| *offset).collect()
     }
 
     fn check_quiet(&mut self, start: Duration, end: Duration) -> Result<(), Violation> {
         for member in 0..self.members.len() {
-            if !self.truth.active_within(member, start, end) {
-                continue;
-            }
-            if self.truth.foreign_within(member, start, end + Duration::from_secs(1)) {
+            for span in self.truth.active_within(member, start, end) {
+                if !self.truth.flapped(member, span) {
+                    let what = format!("transactions could run on member {member} between {start:?} and {end:?}");
+                    return Err(Violation::new(what));
+                }
                 self.report.beyond_protocol = true;
-            } else {
-                return Err(Violation::new(format!("transactions could run on member {member} at the restore point")));
             }
         }
         Ok(())

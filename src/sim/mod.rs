@@ -3,11 +3,14 @@
 mod check;
 pub mod faults;
 pub mod gate;
+mod inject;
 pub mod member;
 pub mod random;
 mod server;
 mod shared;
+mod traffic;
 mod wire;
+mod witness;
 pub mod world;
 
 pub use check::Violation;

@@ -98,8 +98,7 @@ fn outcome_status(outcome: PauseOutcome, tells_reasons: bool) -> Result<(), Stat
     };
     Err(match tells_reasons {
         true => {
-            let details =
-                ErrorDetails::with_error_info(reason, ERROR_DOMAIN, std::collections::HashMap::<String, String>::new());
+            let details = ErrorDetails::with_error_info(reason, ERROR_DOMAIN, [] as [(String, String); 0]);
             Status::with_error_details(code, message, details)
         }
         false => Status::new(code, message),

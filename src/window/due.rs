@@ -88,7 +88,9 @@ impl Window {
         if !self.queue.is_empty() {
             match self.writing.in_flight {
                 None => note(Some(self.writing.retry_at)),
-                Some(_) if self.void.is_empty() => note(self.writing.since.map(|since| since + APPEND_DEADLINE)),
+                Some(_) if self.void.is_empty() && self.ahead.outcome.is_none() => {
+                    note(self.writing.since.map(|since| since + APPEND_DEADLINE))
+                }
                 Some(_) => {}
             }
         }

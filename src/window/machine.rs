@@ -56,6 +56,8 @@ pub struct Window {
     /// A person ends the hold of a pause by hand then.
     pub(super) finish: Option<Duration>,
     pub(super) held: Option<Interval>,
+    /// How long before the end of `held` the oldest of the last looks was asked: nothing shows that part quiet.
+    pub(super) unproven: Duration,
     pub(super) opening: Option<Now>,
     /// Least and most of wall clock minus monotonic clock while members were closed, in nanoseconds.
     pub(super) drift: Option<(i128, i128)>,
@@ -123,6 +125,7 @@ impl Window {
             last_ack: None,
             finish: None,
             held: None,
+            unproven: Duration::ZERO,
             opening: None,
             drift: None,
             census: None,
@@ -343,6 +346,7 @@ impl Window {
     fn pause_answered(&mut self, now: Now, member: usize, sent: Duration, answer: &Answer) {
         let live = &mut self.live[member];
         let reason = live.pause_answered(now.mono, sent, self.plan.drain, answer);
+        let late = now.mono > sent + self.plan.drain + MARGIN;
         if matches!(live.attempt, Attempt::Acked { .. }) {
             self.cursor.acked += 1;
         }
@@ -352,7 +356,9 @@ impl Window {
         } else if self.cursor.acked == self.members.len() {
             self.last_ack = Some(now);
         }
-        if let Some(reason) = reason {
+        // Whoever took over meanwhile may have closed the intent: no further stage may follow.
+        let late = late.then(|| Reason::new(Code::PauseFailed, "its acknowledgement was read after its deadline"));
+        if let Some(reason) = reason.or(late) {
             self.void(now, self.named(member, reason));
         }
     }
@@ -491,6 +497,8 @@ impl Window {
             && self.ahead.phase == Phase::Paused
             && self.live.iter().all(|live| live.closed_since(until))
         {
+            let asked = self.live.iter().filter_map(|live| live.look).map(|look| look.asked).min();
+            self.unproven = now.mono.saturating_sub(asked.unwrap_or(until));
             self.held = Some(Interval { start: ack.wall, end: now.wall });
             self.open_all(now);
         }

@@ -3,7 +3,7 @@
 use super::event::{End, Event, Outcome};
 use super::journal::Phase;
 use super::machine::Window;
-use crate::domain::{Code, Now, Reason, Verdict, restore_point};
+use crate::domain::{Code, Interval, Now, Reason, Verdict, restore_point};
 use std::time::Duration;
 
 impl Window {
@@ -62,7 +62,8 @@ impl Window {
         reasons.extend(self.found_after());
         let mut restore = None;
         if let (Some(quiet), true) = (self.held, reasons.is_empty()) {
-            restore = restore_point(quiet.shrunk(self.drifted()), &self.clocks);
+            let proven = Interval { start: quiet.start, end: quiet.end - self.unproven };
+            restore = restore_point(proven.shrunk(self.drifted()), &self.clocks);
             if restore.is_none() {
                 let sentence = "no whole second lies inside the quiet interval on every store's clock";
                 reasons.push(Reason::new(Code::ClockSkew, sentence));

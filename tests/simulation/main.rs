@@ -4,18 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use stillpoint::domain::Verdict;
 use stillpoint::sim::Violation;
-use stillpoint::sim::faults::{Fault, Planned, plan};
-use stillpoint::sim::random::Random;
+use stillpoint::sim::faults::{Fault, Planned};
 use stillpoint::sim::world::{Report, Setup, World};
 use stillpoint::window::State;
 
 const FAULTY_WINDOWS: u64 = 100_000;
-
-fn setup(seed: u64) -> Setup {
-    let mut random = Random::new(seed.wrapping_mul(31));
-    let steps = 10 + random.below(90);
-    Setup { seed, clusters: 3, members: 2 + random.index(2), faults: plan(&mut random, 4, steps) }
-}
 
 fn run(setup: &Setup) -> Report {
     World::new(setup).run().unwrap_or_else(|violation: Violation| panic!("{setup:?}: {violation}"))
@@ -78,7 +71,7 @@ fn random_faults_keep_every_promise_and_meet_every_state() {
     let mut beyond_protocol = 0;
     let windows = count();
     for seed in 0..windows {
-        let report = run(&setup(seed));
+        let report = run(&Setup::seeded(seed));
         *verdicts.entry(report.verdict).or_default() += 1;
         beyond_protocol += u64::from(report.beyond_protocol);
         for pair in report.met {
@@ -101,6 +94,32 @@ fn random_faults_keep_every_promise_and_meet_every_state() {
 #[test]
 fn a_seed_replays() {
     let seed = std::env::var("STILLPOINT_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(7);
-    let (first, second) = (run(&setup(seed)), run(&setup(seed)));
+    let (first, second) = (run(&Setup::seeded(seed)), run(&Setup::seeded(seed)));
     assert_eq!(format!("{first:?}"), format!("{second:?}"));
+}
+
+/// Seeds that once found a bug, verbatim.
+mod pinned {
+    use super::*;
+
+    fn replay(seed: u64, members: usize, faults: &[(u32, Fault)]) {
+        let faults = faults.iter().map(|&(step, fault)| Planned { step, fault }).collect();
+        run(&Setup { seed, clusters: 3, members, faults });
+    }
+
+    #[test]
+    fn a_hung_append_does_not_make_the_window_spin() {
+        replay(231_203, 2, &[(36, Fault::AppendHangs), (51, Fault::AppendLate)]);
+        replay(344, 2, &[(35, Fault::AppendLate), (60, Fault::LateReply), (74, Fault::LongTransaction)]);
+    }
+
+    #[test]
+    fn the_restore_point_ends_before_the_last_look_was_asked() {
+        run(&Setup::seeded(23_180));
+    }
+
+    #[test]
+    fn a_stopped_daemon_does_not_pause_its_next_stage_after_another_closed_the_intent() {
+        replay(1_693_970, 2, &[(8, Fault::TwoLeaders)]);
+    }
 }

@@ -5,7 +5,7 @@ mod show;
 mod stage;
 
 use super::Exit;
-use super::output::{Format, emit};
+use super::output::{Format, complain, emit};
 use crate::catalog::{Catalog, Reader, WindowRow};
 use crate::daemon::run::Signals;
 use anyhow::Context;
@@ -93,7 +93,7 @@ async fn end(stage: &Stage, daemon: &mut Daemon, signals: &mut Signals, output: 
     }
     let names: Vec<String> =
         paused.iter().map(|player| format!("{}/{}", player.cluster, player.member.address())).collect();
-    eprintln!("stillpoint: still paused: {}", names.join(", "));
+    complain(format_args!("still paused: {}", names.join(", ")));
     Ok(Exit::StillClosed)
 }
 

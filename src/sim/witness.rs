@@ -1,0 +1,195 @@
+//! What one process asked and was told, as the world saw it: the checks don't take the window's own word for it.
+
+use crate::scalar::{Answer, FailureKind};
+use crate::window::{APPEND_DEADLINE, Call, Effect, Event, Input, Window};
+use std::time::Duration;
+
+/// The looks of a hold lie no further apart than this.
+const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Clone, Copy)]
+struct Asked {
+    call: Call,
+    at: Duration,
+}
+
+/// The record of one process.
+#[derive(Debug, Default)]
+pub(super) struct Witness {
+    pub first_pause: Option<Duration>,
+    pub first_unpause: Option<Duration>,
+    /// When the window said that every member had acknowledged.
+    pub pause_completed: Option<Duration>,
+    /// A member: someone else's pause on it was told to the process.
+    pub known_foreign: Vec<bool>,
+    /// By request number, until the first answer.
+    asked: Vec<Option<Asked>>,
+    /// A member: when each look was asked that found it closed after the last acknowledgement.
+    closed_looks: Vec<Vec<Duration>>,
+    /// Requests that failed before the first unpause.
+    failed: u32,
+    /// When the append under way was first tried, and whether it is the verdict's.
+    append: Option<(Duration, bool)>,
+    /// An append before the verdict's failed or stalled.
+    append_void: bool,
+    /// A member was found open after its acknowledgement.
+    found_open: bool,
+    opened: bool,
+}
+
+impl Witness {
+    pub fn new(members: usize) -> Self {
+        Self { known_foreign: vec![false; members], closed_looks: vec![Vec::new(); members], ..Self::default() }
+    }
+
+    /// The process is about to take an input in.
+    pub fn told(&mut self, now: Duration, window: &Window, input: &Input) {
+        match input {
+            Input::Reply { member, request, answer } => {
+                let index = usize::try_from(*request).unwrap_or(usize::MAX);
+                if let Some(asked) = self.asked.get_mut(index).and_then(Option::take) {
+                    self.answered(window, *member, asked, answer);
+                }
+            }
+            Input::AppendFailed { .. } => self.append_void |= self.append.is_some_and(|(_, verdict)| !verdict),
+            Input::Appended { .. } => {
+                if let Some((began, verdict)) = self.append.take() {
+                    self.append_void |= !verdict && now > began + APPEND_DEADLINE;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, window: &Window, member: usize, asked: Asked, answer: &Answer) {
+        if window.unpause_started().is_some() {
+            return;
+        }
+        match (asked.call, answer) {
+            (Call::CheckPaused, Answer::Looked { paused: true }) => match self.pause_completed {
+                Some(completed) if asked.at >= completed => self.closed_looks[member].push(asked.at),
+                None if self.first_pause.is_none() => self.known_foreign[member] = true,
+                _ => {}
+            },
+            (Call::CheckPaused, Answer::Looked { paused: false }) if self.pause_completed.is_some() => {
+                self.found_open = true;
+            }
+            (_, Answer::Failed(failure)) => {
+                self.failed += 1;
+                if matches!(failure.kind, FailureKind::StillPausedByOther | FailureKind::PauseInProgress) {
+                    self.known_foreign[member] = true;
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The process asks for these; what is against them.
+    pub fn asks(&mut self, now: Duration, window: &Window, effects: &[Effect]) -> Result<(), &'static str> {
+        if window.pause_completed().is_some() {
+            self.pause_completed.get_or_insert(now);
+        }
+        let void = self.found_open || self.failed > 0 && self.first_pause.is_some();
+        if void && window.unpause_started().is_none() {
+            return Err("a window that was void went on");
+        }
+        for effect in effects {
+            match effect {
+                Effect::Send { request, member, call, .. } => self.sends(now, window, *request, *member, *call)?,
+                Effect::Append { event, .. } => {
+                    let began = self.append.map_or(now, |(began, _)| began);
+                    self.append = Some((began, matches!(event, Event::Verdict { .. })));
+                    let seen = self.closed_looks.iter().all(|looks| !looks.is_empty());
+                    if matches!(event, Event::Paused { .. }) && !seen {
+                        return Err("a member was called paused without a look after the last acknowledgement");
+                    }
+                }
+                Effect::TakeCensus => {}
+            }
+        }
+        self.opens_at_once(window, effects)
+    }
+
+    fn sends(
+        &mut self,
+        now: Duration,
+        window: &Window,
+        request: u64,
+        member: usize,
+        call: Call,
+    ) -> Result<(), &'static str> {
+        let index = usize::try_from(request).unwrap_or(0);
+        if self.asked.len() <= index {
+            self.asked.resize(index + 1, None);
+        }
+        self.asked[index] = Some(Asked { call, at: now });
+        match call {
+            Call::CheckPaused => {}
+            Call::Unpause => {
+                self.first_unpause.get_or_insert(now);
+                if self.known_foreign[member] {
+                    return Err("a pause that was known to be someone else's was revoked");
+                }
+            }
+            Call::Pause { .. } => {
+                self.first_pause.get_or_insert(now);
+                if self.known_foreign.contains(&true) {
+                    return Err("a window started over a pause that it had seen");
+                }
+                let stage = window.members()[member].stage;
+                let ahead = |other: usize| window.members()[other].stage < stage;
+                let acked = |other: usize| matches!(window.live()[other].attempt, crate::window::Attempt::Acked { .. });
+                if (0..window.live().len()).any(|other| ahead(other) && !acked(other)) {
+                    return Err("a stage was paused before the one it waits for");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// In the very step in which a window begins to open, every member that is not done is asked.
+    fn opens_at_once(&mut self, window: &Window, effects: &[Effect]) -> Result<(), &'static str> {
+        if self.opened || window.unpause_started().is_none() {
+            return Ok(());
+        }
+        self.opened = true;
+        let asked = |index: usize| {
+            effects.iter().any(|effect| matches!(effect, Effect::Send { member, .. } if *member == index))
+        };
+        let forgotten = window.live().iter().enumerate().any(|(index, live)| live.end.is_none() && !asked(index));
+        if forgotten { Err("a member waited although the window opened") } else { Ok(()) }
+    }
+
+    /// From the last acknowledgement to when the last looks were asked: all were closed, as far as was asked.
+    pub fn proven(&self) -> Option<(Duration, Duration)> {
+        let last = self.closed_looks.iter().map(|looks| looks.last().copied()).min()??;
+        Some((self.pause_completed?, last))
+    }
+
+    /// What speaks against a restore point, whatever was true at the members.
+    pub fn against_point(&self, hold: Duration, disturbed: bool) -> Option<&'static str> {
+        let (Some(completed), Some(unpause)) = (self.pause_completed, self.first_unpause) else {
+            return Some("a restore point without a pause and an unpause");
+        };
+        if self.failed > 0 {
+            return Some("a restore point although a request had failed before the unpause");
+        }
+        if self.append_void && !disturbed {
+            return Some("a restore point although an append had failed or stalled");
+        }
+        for looks in &self.closed_looks {
+            let watched = looks.iter().copied().chain([unpause]);
+            let mut last = completed;
+            for look in watched {
+                if look > last + LONGEST_UNSEEN {
+                    return Some("a restore point although nobody looked for too long");
+                }
+                last = look;
+            }
+            if looks.last().is_none_or(|look| *look < completed + hold) {
+                return Some("a restore point without a last look");
+            }
+        }
+        None
+    }
+}

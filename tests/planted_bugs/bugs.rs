@@ -1,0 +1,252 @@
+//! The bugs: each a change of the source that a tired person might make, or undo.
+
+/// One change: in this file below `src/`, this text, which occurs once, becomes that.
+pub type Edit = (&'static str, &'static str, &'static str);
+
+/// A bug and the changes that plant it.
+pub struct Bug {
+    pub name: &'static str,
+    pub edits: &'static [Edit],
+}
+
+const DUE: &str = "window/due.rs";
+const MACHINE: &str = "window/machine.rs";
+const MEMBER: &str = "window/member.rs";
+const VERDICT: &str = "window/verdict.rs";
+const QUIET: &str = "domain/quiet.rs";
+
+pub const BUGS: &[Bug] = &[
+    Bug {
+        name: "a pause leaves before its intent is durable",
+        edits: &[(DUE, "self.durable.phase == Phase::Intended\n", "self.ahead.phase == Phase::Intended\n")],
+    },
+    Bug {
+        name: "a restore point is announced before its verdict is durable",
+        edits: &[(MACHINE, "=> self.durable.outcome.as_ref(),", "=> self.ahead.outcome.as_ref(),")],
+    },
+    Bug {
+        name: "a restore point is decided before the events under it are durable",
+        edits: &[(
+            VERDICT,
+            "if self.census_due() || (self.void.is_empty() && self.durable.phase != Phase::Opened) {",
+            "if self.census_due() {",
+        )],
+    },
+    Bug {
+        name: "an unpause waits for a hung append",
+        edits: &[(
+            DUE,
+            "return live.release_due(now.mono);",
+            "return live.release_due(now.mono).filter(|_| self.writing.in_flight.is_none());",
+        )],
+    },
+    Bug {
+        name: "a hung append voids nothing",
+        edits: &[(
+            MACHINE,
+            "since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE)",
+            "since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE * 100)",
+        )],
+    },
+    Bug {
+        name: "a failed append voids nothing",
+        edits: &[(
+            MACHINE,
+            "        self.void(now, Reason::new(Code::Catalog, format!(\"the catalog did not take an event: {error}\")));",
+            "",
+        )],
+    },
+    Bug {
+        name: "CheckPaused is trusted while a pause drains",
+        edits: &[
+            (
+                DUE,
+                "None => return self.pause_due(member, stage).then_some(Call::Pause { drain: self.plan.drain }),",
+                "None if self.pause_due(member, stage) => return Some(Call::Pause { drain: self.plan.drain }),
+                None => matches!(live.attempt, Attempt::Flying { .. }),",
+            ),
+            (
+                MACHINE,
+                "                match (before, paused) {\n",
+                "                if let (Attempt::Flying { sent, .. }, true) = (self.live[member].attempt, *paused) {
+                    return self.pause_answered(now, member, sent, &Answer::Ok);
+                }
+                match (before, paused) {\n",
+            ),
+        ],
+    },
+    Bug {
+        name: "a pause without an answer is forgotten in the opening",
+        edits: &[(
+            MEMBER,
+            "FailureKind::Unknown => (Attempt::Doubtful { until: landed_by }, Code::PauseFailed),",
+            "FailureKind::Unknown => (Attempt::Never, Code::PauseFailed),",
+        )],
+    },
+    Bug {
+        name: "a pause on its way is forgotten in the opening",
+        edits: &[(
+            MEMBER,
+            "            Self::Flying { .. } => None,",
+            "            Self::Flying { .. } => Some(Duration::ZERO),",
+        )],
+    },
+    Bug {
+        name: "someone else's pause that a pause met is opened",
+        edits: &[(
+            MEMBER,
+            "(Attempt::Foreign, Code::ForeignPause)",
+            "(Attempt::Acked { at: now }, Code::ForeignPause)",
+        )],
+    },
+    Bug {
+        name: "a window starts over someone else's pause",
+        edits: &[
+            (VERDICT, "all(|live| live.open_since(self.pause_at))", "all(|live| live.looked_since(self.pause_at))"),
+            (
+                MACHINE,
+                "                    (true, true) => Reason",
+                "                    (true, true) if self.serial == 0 => Reason",
+            ),
+        ],
+    },
+    Bug {
+        name: "a hold is resumed after a crash",
+        edits: &[(
+            MACHINE,
+            "        if window.ahead.open_intent() {\n",
+            "        if window.ahead.phase == Phase::Paused {
+            window.void.clear();
+            window.opening = None;
+            window.first_sent = Some(now);
+            window.last_ack = Some(Now { mono: now.mono, wall: window.ahead.pause_completed.unwrap_or(now.wall) });
+            for live in &mut window.live {
+                live.attempt = Attempt::Acked { at: now.mono };
+            }
+        } else if window.ahead.open_intent() {\n",
+        )],
+    },
+    Bug {
+        name: "the start of the interval is rounded down",
+        edits: &[(
+            QUIET,
+            "start.div_euclid(SECOND) + i128::from(start.rem_euclid(SECOND) > 0)",
+            "start.div_euclid(SECOND)",
+        )],
+    },
+    Bug {
+        name: "the end of the interval forgets that a second lasts a second",
+        edits: &[(QUIET, "let last = end.div_euclid(SECOND) - 1;", "let last = end.div_euclid(SECOND);")],
+    },
+    Bug {
+        name: "a store's clock is taken at its middle, without its uncertainty",
+        edits: &[
+            (
+                QUIET,
+                "quiet.start.as_nanosecond() + store.offset_high.as_nanos()",
+                "quiet.start.as_nanosecond() + (store.offset_low.as_nanos() + store.offset_high.as_nanos()) / 2",
+            ),
+            (
+                QUIET,
+                "quiet.end.as_nanosecond() + store.offset_low.as_nanos()",
+                "quiet.end.as_nanosecond() + (store.offset_low.as_nanos() + store.offset_high.as_nanos()) / 2",
+            ),
+        ],
+    },
+    Bug {
+        name: "the interval ends with the unpause, not with the last look",
+        edits: &[(VERDICT, "end: quiet.end - self.unproven }", "end: quiet.end }")],
+    },
+    Bug {
+        name: "nobody asks again after the last acknowledgement",
+        edits: &[(VERDICT, "self.live.iter().all(|live| live.closed_since(ack.mono)).then_some(", "Some(")],
+    },
+    Bug {
+        name: "nobody looks again before the unpause",
+        edits: &[(MACHINE, "all(|live| live.closed_since(until))", "all(|live| live.closed_since(ack.mono))")],
+    },
+    Bug {
+        name: "a member found open in the hold is passed over",
+        edits: &[(
+            MACHINE,
+            "(false, false) if matches!(self.live[member].attempt, Attempt::Acked { .. }) =>",
+            "(false, false) if false =>",
+        )],
+    },
+    Bug {
+        name: "an unanswered look in the hold is passed over",
+        edits: &[(
+            MACHINE,
+            "            Answer::Failed(failure) => {\n                self.live[member].fresh = true;",
+            "            Answer::Failed(_) if !before => return,\n            Answer::Failed(failure) => {\n                self.live[member].fresh = true;",
+        )],
+    },
+    Bug {
+        name: "a hold that nobody watched ends well",
+        edits: &[(MACHINE, "now.mono > looked + LOOK_LIMIT", "now.mono > looked + LOOK_LIMIT * 100")],
+    },
+    Bug {
+        name: "a clock step is ignored",
+        edits: &[(MACHINE, "if self.drifted() > CLOCK_STEP {", "if self.drifted() > CLOCK_STEP * 100 {")],
+    },
+    Bug {
+        name: "a nudge of the clock does not shrink the interval",
+        edits: &[(VERDICT, "proven.shrunk(self.drifted())", "proven.shrunk(std::time::Duration::ZERO)")],
+    },
+    Bug {
+        name: "a look from before the attempt was settled counts as open",
+        edits: &[(MEMBER, "self.look.filter(|look| look.asked >= settled)?", "self.look?")],
+    },
+    Bug {
+        name: "an acknowledged unpause counts as open",
+        edits: &[(
+            MEMBER,
+            "self.unpaused = Some(flight.sent);\n",
+            "self.unpaused = Some(flight.sent);\n                self.end = Some(End::SeenOpen);\n",
+        )],
+    },
+    Bug {
+        name: "recovery closes the intent at the first open look",
+        edits: &[(
+            MEMBER,
+            "attempt: Attempt::Doubtful { until: now + drain + MARGIN + GRACE },",
+            "attempt: Attempt::Doubtful { until: now }, suspect: false,",
+        )],
+    },
+    Bug {
+        name: "a member that wakes from a hang is trusted at once",
+        edits: &[(MEMBER, "            && woke\n", "            && woke && false\n")],
+    },
+    Bug {
+        name: "the max_pause watchdog sleeps",
+        edits: &[(
+            MACHINE,
+            "if now.mono + WATCHDOG_LEAD >= first.mono + self.plan.max_pause {",
+            "if now.mono + WATCHDOG_LEAD >= first.mono + self.plan.max_pause * 100 {",
+        )],
+    },
+    Bug {
+        name: "pauses follow an intent whose looks are long past",
+        edits: &[(MACHINE, "now.mono > asked + INTENT_LIMIT", "now.mono > asked + INTENT_LIMIT * 100")],
+    },
+    Bug {
+        name: "the census after the window is not compared",
+        edits: &[(VERDICT, "Some(Ok(found)) if *found != self.members =>", "Some(Ok(found)) if found.is_empty() =>")],
+    },
+    Bug {
+        name: "a census that failed is passed over",
+        edits: &[(VERDICT, "Some(Err(reason)) => reasons.push(reason.clone()),", "Some(Err(_)) => {}")],
+    },
+    Bug {
+        name: "all stages are paused at once",
+        edits: &[(DUE, "            && stage == Some(self.members[member].stage)\n", "")],
+    },
+    Bug {
+        name: "a void window is called refused",
+        edits: &[(VERDICT, "None if untouched =>", "None if untouched || self.held.is_none() =>")],
+    },
+    Bug {
+        name: "a window asks to be woken in the past",
+        edits: &[(DUE, "Some(_) if self.void.is_empty() && self.ahead.outcome.is_none() =>", "Some(_) =>")],
+    },
+];
