@@ -1,9 +1,11 @@
 //! The command line.
 
+use super::output::complain;
 use super::{Exit, config as commands, output};
 use crate::config::{self, Config, Files};
 use crate::observe::log;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,13 +34,21 @@ const EXIT_CODES: &str = "Exit codes: 0 consistent (or done), 1 failed, 2 bad co
 /// Which config is read.
 #[derive(Debug, clap::Args)]
 pub struct Environment {
-    /// The environment: DIR/default.yaml overlaid by DIR/NAME.yaml
-    #[arg(long, global = true, value_name = "NAME", env = "STILLPOINT_ENV", conflicts_with = "config")]
+    /// The environment: DIR/default.yaml overlaid by DIR/NAME.yaml [variable: STILLPOINT_ENV]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "config")]
     pub env: Option<String>,
     /// Where the environments are
-    #[arg(long, global = true, value_name = "DIR", env = "STILLPOINT_CONFIG_DIR", default_value = "config")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "STILLPOINT_CONFIG_DIR",
+        hide_env_values = true,
+        default_value = "config"
+    )]
     pub config_dir: PathBuf,
     /// A config file instead of an environment; given several times, each overlays the ones before it
+    /// [variable: STILLPOINT_CONFIG, files parted by commas]
     #[arg(long, global = true, value_name = "FILE", value_delimiter = ',')]
     pub config: Vec<PathBuf>,
 }
@@ -46,43 +56,61 @@ pub struct Environment {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// The daemon: recovery, then schedules, until it is told to stop
-    Run,
+    Run {
+        /// Ends when the process of this id, its parent, is gone
+        #[arg(long, hide = true, value_name = "PID")]
+        with_parent: Option<i32>,
+    },
     /// One window now; ends with its verdict
-    Window { group: String },
+    Window {
+        /// The group's name in the config
+        group: String,
+    },
     /// Windows, newest first
     History {
+        /// Only this group
         group: Option<String>,
-        /// How many
-        #[arg(long, default_value_t = 20)]
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_name = "NUMBER")]
         limit: u32,
     },
     /// Restore points, newest first
     Points {
+        /// Only this group
         group: Option<String>,
-        /// How many
-        #[arg(long, default_value_t = 20)]
+        /// How many at most
+        #[arg(long, default_value_t = 20, value_name = "NUMBER")]
         limit: u32,
     },
     /// Every member, and whether it is paused now
-    Members { group: Option<String> },
+    Members {
+        /// Only this group
+        group: Option<String>,
+    },
     /// What a window would do now; nothing is paused
-    Plan { group: String },
+    Plan {
+        /// The group's name in the config
+        group: String,
+    },
     /// The next slots
     Schedule {
+        /// Only this group
         group: Option<String>,
-        /// How many
-        #[arg(long, default_value_t = 5)]
+        /// How many of each group
+        #[arg(long, default_value_t = 5, value_name = "NUMBER")]
         next: usize,
     },
     /// Close a group by hand; the daemon, or this command without one, opens it at the limit
     Pause {
+        /// The group's name in the config
         group: String,
-        /// How long at most
-        #[arg(long, default_value = "10m", value_parser = duration)]
+        /// How long at most, such as 90s
+        #[arg(long, default_value = "10m", value_name = "DURATION", value_parser = duration)]
         limit: Duration,
     },
     /// Open what a window or a pause by hand closed
     Unpause {
+        /// The group's name in the config
         group: String,
         /// Unpause every member that the config names, whoever paused it; needs no catalog and no daemon
         #[arg(long)]
@@ -99,8 +127,17 @@ pub enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Simulated clusters, clients, and the real daemon at work with them; needs no config
+    Demo {
+        /// Ends after that many windows; without it, Ctrl-C does
+        #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        windows: Option<u64>,
+    },
     /// Shell completions
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,14 +154,14 @@ impl Command {
     /// The log level where neither flag nor variable says one: commands that print are quiet.
     pub const fn log_level(&self) -> Option<&'static str> {
         match self {
-            Self::Run => None,
+            Self::Run { .. } => None,
             _ => Some("error"),
         }
     }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    config::parse_duration(text)
+    config::parse_duration(text).map_err(|wrong| format!("{wrong}; expected one such as 90s or 10m"))
 }
 
 impl Environment {
@@ -132,14 +169,25 @@ impl Environment {
         if !self.config.is_empty() {
             return Ok(Files::List(self.config.clone()));
         }
-        let Some(name) = self.env.clone() else {
-            eprintln!(
-                "stillpoint: which config? --env NAME reads {}/NAME.yaml; or --config FILE",
-                self.config_dir.display()
-            );
-            return Err(Exit::Usage);
-        };
-        Ok(Files::Env { dir: self.config_dir.clone(), name })
+        let environment = |name: String| Files::Env { dir: self.config_dir.clone(), name };
+        if let Some(name) = &self.env {
+            return Ok(environment(name.clone()));
+        }
+        // Read here and not by the parser, so that a flag wins over either variable.
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match (variable("STILLPOINT_CONFIG"), variable("STILLPOINT_ENV")) {
+            (Some(files), None) => Ok(Files::List(files.split(',').map(PathBuf::from).collect())),
+            (None, Some(name)) => Ok(environment(name)),
+            (Some(_), Some(_)) => {
+                complain("which config? STILLPOINT_CONFIG and STILLPOINT_ENV are both set");
+                Err(Exit::Usage)
+            }
+            (None, None) => {
+                let dir = self.config_dir.display();
+                complain(format_args!("which config? --env NAME reads {dir}/NAME.yaml; or --config FILE"));
+                Err(Exit::Usage)
+            }
+        }
     }
 }
 
@@ -151,25 +199,29 @@ pub fn load(environment: &Environment) -> Result<Config, Exit> {
     match config::load(&environment.files()?, std::env::vars()) {
         Ok(loaded) => Ok(loaded.config),
         Err(errors) => {
-            eprintln!("{errors}");
+            complain(errors);
             Err(Exit::Usage)
         }
     }
 }
 
 /// `config check|show|schema`.
-pub fn config(environment: &Environment, action: ConfigAction) -> Exit {
-    let files = match (&action, environment.files()) {
-        (ConfigAction::Schema, _) => Files::List(Vec::new()),
-        (_, Ok(files)) => files,
-        (_, Err(exit)) => return exit,
+pub fn config(environment: &Environment, action: ConfigAction, format: output::Format) -> anyhow::Result<Exit> {
+    let files = match &action {
+        ConfigAction::Schema => Files::List(Vec::new()),
+        _ => match environment.files() {
+            Ok(files) => files,
+            Err(exit) => return Ok(exit),
+        },
     };
     let printed = match action {
-        ConfigAction::Check => commands::check(&files, std::env::vars()),
+        ConfigAction::Check if format == output::Format::Table => commands::check(&files, std::env::vars()),
+        ConfigAction::Check => commands::check_for_scripts(&files, std::env::vars(), format)?,
         ConfigAction::Show => commands::show(&files, std::env::vars()),
         ConfigAction::Schema => commands::schema(),
     };
-    print!("{}", printed.stdout);
-    eprint!("{}", printed.stderr);
-    if printed.code == 0 { Exit::Good } else { Exit::Usage }
+    // Whoever reads them may be gone; the exit code tells the rest.
+    let _ = output::emit(&printed.stdout);
+    let _ = std::io::stderr().write_all(printed.stderr.as_bytes());
+    Ok(if printed.code == 0 { Exit::Good } else { Exit::Usage })
 }

@@ -1,7 +1,7 @@
 //! A request to the daemon beside this command, or, without one, to an engine in this process.
 
 use super::Exit;
-use super::output::Format;
+use super::output::{Format, complain};
 use crate::config::Config;
 use crate::daemon::Service;
 use crate::daemon::client::{self, Responses};
@@ -119,7 +119,7 @@ impl Asked {
         match ending {
             Ending::Open => exit,
             Ending::StillClosed(members) => {
-                eprintln!("stillpoint: may still be closed: {}", members.join(", "));
+                complain(format_args!("may still be closed: {}", members.join(", ")));
                 Exit::StillClosed
             }
         }

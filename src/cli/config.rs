@@ -1,6 +1,8 @@
 //! `config check|show|schema`: what they print, and their exit codes. Nothing is contacted.
 
-use crate::config::{self, Errors, Files, Loaded};
+use super::output::Format;
+use crate::config::{self, Errors, Files, Loaded, Problem};
+use serde::Serialize;
 
 /// The exit code for a config that is wrong.
 pub const BAD_CONFIG: u8 = 2;
@@ -28,6 +30,13 @@ impl Output {
     }
 }
 
+/// What a check found, for scripts.
+#[derive(Serialize)]
+struct Checked<'a> {
+    ok: bool,
+    errors: &'a [Problem],
+}
+
 /// Checks an environment: a line for each layer and the totals, or every fault.
 #[must_use]
 pub fn check(files: &Files, variables: impl IntoIterator<Item = (String, String)>) -> Output {
@@ -35,6 +44,23 @@ pub fn check(files: &Files, variables: impl IntoIterator<Item = (String, String)
         Ok(loaded) => Output::good(summary(&loaded)),
         Err(errors) => Output::bad(&errors),
     }
+}
+
+/// The same for scripts: one object on standard output, whatever was found.
+///
+/// # Errors
+/// None that are known: names and texts can be written in both formats.
+pub(super) fn check_for_scripts(
+    files: &Files,
+    variables: impl IntoIterator<Item = (String, String)>,
+    format: Format,
+) -> anyhow::Result<Output> {
+    let loaded = config::load(files, variables);
+    let errors = loaded.as_ref().err().map_or(&[][..], |errors| &errors.0);
+    let checked = Checked { ok: errors.is_empty(), errors };
+    let stdout =
+        if format == Format::Yaml { serde_yaml::to_string(&checked)? } else { serde_json::to_string(&checked)? + "\n" };
+    Ok(Output { stdout, stderr: String::new(), code: if checked.ok { 0 } else { BAD_CONFIG } })
 }
 
 fn summary(loaded: &Loaded) -> String {

@@ -1,7 +1,7 @@
 //! `unpause --force`: opens every member that the config names. Needs no catalog and no daemon.
 
 use super::Exit;
-use super::output::Format;
+use super::output::{Format, complain};
 use crate::config::Group;
 use crate::daemon::rescue::StillClosed;
 use crate::daemon::run::Signals;
@@ -20,12 +20,12 @@ pub async fn unpause(group: &Group, output: Format) -> anyhow::Result<Exit> {
                 Ok(Exit::Good)
             }
             Err(reason) => {
-                eprintln!("stillpoint: {reason}");
+                complain(format_args!("{reason}"));
                 Ok(Exit::Failed)
             }
         },
         () = signals.next() => {
-            eprintln!("stillpoint: {}", StillClosed(closed.names()));
+            complain(StillClosed(closed.names()));
             Ok(Exit::StillClosed)
         }
     }

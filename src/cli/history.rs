@@ -1,7 +1,7 @@
 //! `history` and `points`: what the catalog knows.
 
 use super::Exit;
-use super::output::{Format, NOTHING, instant, or_nothing, table, zone};
+use super::output::{Format, NOTHING, instant, or_nothing, short, table, zone};
 use crate::catalog::{Catalog, OpenError, WindowRow};
 use crate::config::Config;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// A window as scripts read it.
 #[derive(Serialize)]
-struct Row<'a> {
+pub(super) struct Row<'a> {
     window: &'a str,
     group: &'a str,
     trigger: &'static str,
@@ -51,22 +51,17 @@ pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, outp
         Err(OpenError::NoCatalog(_)) => Vec::new(),
         reader => reader?.history(group, limit).await?,
     };
+    if let Some(exit) = unknown(config, group, &rows) {
+        return Ok(exit);
+    }
     output.print(&rows.iter().map(Row::from).collect::<Vec<_>>(), |_| {
         let lines = rows.iter().map(|row| {
-            let zone = zone(config.groups.get(&row.group));
             let why = row.reasons.first().map_or_else(|| NOTHING.to_owned(), ToString::to_string);
             let verdict = row.verdict.map_or("open", crate::domain::Verdict::name).to_owned();
             let closed = row.closed.map(|closed| format!("{:.3}s", closed.as_secs_f64()));
-            vec![
-                row.window.clone(),
-                instant(row.started, &zone),
-                row.trigger.to_string(),
-                verdict,
-                or_nothing(closed),
-                why,
-            ]
+            vec![row.window.clone(), short(row.started), row.trigger.to_string(), verdict, or_nothing(closed), why]
         });
-        table(&["WINDOW", "STARTED", "TRIGGER", "VERDICT", "CLOSED", "WHY"], lines)
+        table(&["WINDOW", "STARTED (UTC)", "TRIGGER", "VERDICT", "CLOSED", "WHY"], lines)
     })?;
     Ok(Exit::Good)
 }
@@ -77,6 +72,9 @@ pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, outpu
         Err(OpenError::NoCatalog(_)) => Vec::new(),
         reader => reader?.points(group, limit).await?,
     };
+    if let Some(exit) = unknown(config, group, &rows) {
+        return Ok(exit);
+    }
     output.print(&rows.iter().map(Row::from).collect::<Vec<_>>(), |_| {
         let lines = rows.iter().map(|row| {
             let zone = zone(config.groups.get(&row.group));
@@ -89,4 +87,10 @@ pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, outpu
         table(&["GROUP", "RESTORE POINT", "QUIET", "EVIDENCE", "WINDOW"], lines)
     })?;
     Ok(Exit::Good)
+}
+
+/// A group that neither the config nor the catalog knows is a slip of the pen; one that was taken out of the config
+/// keeps its history.
+fn unknown(config: &Config, group: Option<&str>, rows: &[WindowRow]) -> Option<Exit> {
+    if rows.is_empty() { super::group(config, group?).err() } else { None }
 }

@@ -1,7 +1,7 @@
 //! `members`: who there is, and who is paused.
 
 use super::Exit;
-use super::output::{Format, table};
+use super::output::{Format, complain, table};
 use crate::config::Group;
 use crate::engine::{Sighting, sweep};
 use crate::scalar::discovery::Dns;
@@ -26,7 +26,7 @@ pub async fn members<'a>(groups: impl Iterator<Item = &'a Group>, output: Format
         match sweep(dns, group).await {
             Ok(clusters) => rows.extend(clusters.into_values().flatten().map(|sighting| row(group, sighting))),
             Err(reason) => {
-                eprintln!("stillpoint: {}: {reason}", group.name);
+                complain(format_args!("{}: {reason}", group.name));
                 exit = Exit::Failed;
             }
         }

@@ -3,6 +3,7 @@
 mod args;
 mod ask;
 pub mod config;
+mod demo;
 mod force;
 mod history;
 mod members;
@@ -18,9 +19,13 @@ use crate::daemon::rescue::StillClosed;
 use crate::observe::log;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
+use output::complain;
 use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// From here on a name is taken for a slip of the pen: 1 is the same name, 0 nothing in common.
+const LIKE_ENOUGH: f64 = 0.7;
 
 /// How a command ends; the numbers are settled, scripts rely on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,12 +48,12 @@ pub fn main() -> ExitCode {
     let guard = match log::init(args.log_format, args.log_level.as_deref().or(args.command.log_level())) {
         Ok(guard) => guard,
         Err(error) => {
-            eprintln!("stillpoint: {error}");
+            complain(format_args!("{error}"));
             return ExitCode::from(Exit::Usage as u8);
         }
     };
     let exit = dispatch(args, &guard).unwrap_or_else(|error| {
-        eprintln!("stillpoint: {error:#}");
+        complain(format_args!("{error:#}"));
         if error.is::<StillClosed>() { Exit::StillClosed } else { Exit::Failed }
     });
     ExitCode::from(exit as u8)
@@ -57,13 +62,16 @@ pub fn main() -> ExitCode {
 fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
     let output = args.output;
     match args.command {
-        Command::Config { action } => Ok(args::config(&args.environment, action)),
+        Command::Config { action } => args::config(&args.environment, action, output),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "stillpoint", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "stillpoint", &mut script);
+            output::Format::Table.print(&(), |()| String::from_utf8_lossy(&script).into_owned())?;
             Ok(Exit::Good)
         }
-        Command::Run => match args::load(&args.environment) {
-            Ok(config) => block_on(run::run(Arc::new(config), log.dropped_counter())),
+        Command::Demo { windows } => block_on(demo::demo(windows, output)),
+        Command::Run { with_parent } => match args::load(&args.environment) {
+            Ok(config) => block_on(run::run(Arc::new(config), log.dropped_counter(), with_parent)),
             Err(exit) => Ok(exit),
         },
         command => match args::load(&args.environment) {
@@ -96,19 +104,20 @@ fn with_config(command: Command, output: output::Format, config: &Arc<Config>) -
             Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
         }
         Command::Recover { abandon } => block_on(recover::recover(config, abandon, output)),
-        Command::Run | Command::Config { .. } | Command::Completions { .. } => Ok(Exit::Good),
+        Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
+            Ok(Exit::Good)
+        }
     }
 }
 
 fn group<'a>(config: &'a Config, name: &str) -> Result<&'a Group, Exit> {
     config.groups.get(name).ok_or_else(|| {
         let names: Vec<&str> = config.groups.keys().map(String::as_str).collect();
-        let nearest = names
-            .iter()
-            .copied()
-            .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)));
+        let likeness = |other: &str| strsim::jaro_winkler(other, name);
+        let nearest = names.iter().copied().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = nearest.filter(|nearest| likeness(nearest) > LIKE_ENOUGH);
         let hint = nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default();
-        eprintln!("stillpoint: no group {name}; the config has {}{hint}", names.join(", "));
+        complain(format_args!("no group {name}; the config has {}{hint}", names.join(", ")));
         Exit::Usage
     })
 }

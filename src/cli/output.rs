@@ -20,15 +20,18 @@ impl Format {
     /// Prints a value: as it is for scripts, as text for people.
     ///
     /// # Errors
-    /// Standard output is gone.
+    /// Standard output cannot be written, for another reason than that its reader has gone.
     pub fn print<T: Serialize>(self, value: &T, text: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
         let printed = match self {
             Self::Table => text(value),
             Self::Json => serde_json::to_string(value)? + "\n",
             Self::Yaml => serde_yaml::to_string(value)?,
         };
-        std::io::stdout().write_all(printed.as_bytes())?;
-        Ok(())
+        match emit(&printed) {
+            // `| head` has read what it wanted.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            printed => Ok(printed?),
+        }
     }
 
     /// A line for people while something goes on; nothing for scripts.
@@ -38,6 +41,21 @@ impl Format {
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     }
+}
+
+/// Writes to standard output, at once.
+///
+/// # Errors
+/// The system's own; a reader that has gone is a broken pipe.
+pub fn emit(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Tells on standard error why something is not as asked for. Whoever would read it may be gone.
+pub fn complain(why: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "stillpoint: {why}");
 }
 
 /// Columns under a heading, as kubectl prints them.
@@ -62,13 +80,20 @@ pub fn zone(group: Option<&Group>) -> TimeZone {
     TimeZone::get(name).unwrap_or(TimeZone::UTC)
 }
 
-/// An instant in UTC and in the group's zone.
+/// An instant in UTC, to the second: for columns.
+#[must_use]
+pub fn short(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// An instant in UTC and in the group's zone; to the millisecond, unless it is a whole second.
 #[must_use]
 pub fn instant(at: Timestamp, zone: &TimeZone) -> String {
-    let utc = at.strftime("%Y-%m-%d %H:%M:%S%.3f UTC").to_string();
+    let form = if at.subsec_nanosecond() == 0 { "%Y-%m-%d %H:%M:%S" } else { "%Y-%m-%d %H:%M:%S%.3f" };
+    let utc = format!("{} UTC", at.strftime(form));
     match zone.iana_name() {
         Some("UTC") | None => utc,
-        Some(name) => format!("{utc} ({} {name})", at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S%.3f")),
+        Some(name) => format!("{utc} ({} {name})", at.to_zoned(zone.clone()).strftime(form)),
     }
 }
 

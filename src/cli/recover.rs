@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::ask::{Next, ask};
-use super::output::{Format, NOTHING, table};
+use super::output::{Format, NOTHING, complain, table};
 use super::window::some;
 use crate::config::Config;
 use crate::daemon::control::{Request, Response};
@@ -29,7 +29,7 @@ pub async fn recover(config: &Arc<Config>, abandon: Option<String>, output: Form
                 break Exit::Good;
             }
             Next::Response(Response::Failed { message }) => {
-                eprintln!("stillpoint: {message}");
+                complain(format_args!("{message}"));
                 break Exit::Failed;
             }
             Next::Response(_) | Next::Signal => {}

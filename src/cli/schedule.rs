@@ -1,7 +1,7 @@
 //! `schedule`: the next slots.
 
 use super::Exit;
-use super::output::{Format, NOTHING, table, zone};
+use super::output::{Format, NOTHING, short, table, zone};
 use crate::config::Group;
 use crate::daemon::schedule::next_slot;
 use crate::engine::Clock;
@@ -36,7 +36,7 @@ pub fn schedule<'a>(groups: impl Iterator<Item = &'a Group>, next: usize, output
     let printed = output.print(&rows, |rows| {
         let nothing = || NOTHING.to_owned();
         let lines = rows.iter().map(|row| {
-            let utc = row.slot.map_or_else(nothing, |slot| slot.to_string());
+            let utc = row.slot.map_or_else(nothing, short);
             let zone = row.time_zone.clone().unwrap_or_else(nothing);
             vec![row.group.clone(), utc, row.local.clone().unwrap_or_else(nothing), zone]
         });

@@ -2,7 +2,7 @@
 
 use super::Exit;
 use super::ask::{Asked, Next, ask};
-use super::output::{self, Format, instant};
+use super::output::{self, Format, complain, instant};
 use crate::config::{Config, Group};
 use crate::daemon::control::{Progress, Report, Request, Response};
 use crate::domain::Verdict;
@@ -59,7 +59,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 break Exit::Good;
             }
             Next::Response(Response::Failed { message }) => {
-                eprintln!("stillpoint: {message}");
+                complain(format_args!("{message}"));
                 break Exit::Failed;
             }
             Next::Response(Response::Open { .. }) => {}
@@ -75,7 +75,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 return Ok(Exit::Failed);
             }
             Next::Over => {
-                eprintln!("stillpoint: the daemon went away; its next start opens what it closed");
+                complain(format_args!("the daemon went away; its next start opens what it closed"));
                 break Exit::Failed;
             }
         }
@@ -125,15 +125,11 @@ impl Lines {
             text.push_str(&format!("{reason}\n"));
         }
         let seconds = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |value| format!("{value:.3} s"));
-        text.push_str(&format!("{}: {}", report.window, report.verdict));
         if let Some(point) = report.restore_point {
-            text.push_str(&format!("; restore point {}", instant(point, &self.zone)));
+            text.push_str(&format!("restore point {}\n", instant(point, &self.zone)));
         }
-        text.push_str(&format!(
-            "; quiet {}, closed {}\n",
-            seconds(report.quiet_seconds),
-            seconds(report.closed_seconds)
-        ));
+        let (quiet, closed) = (seconds(report.quiet_seconds), seconds(report.closed_seconds));
+        text.push_str(&format!("{}: {}; quiet {quiet}, closed {closed}\n", report.window, report.verdict));
         if !report.recorded {
             text.push_str("the catalog has not recorded it\n");
         }
