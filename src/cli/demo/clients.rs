@@ -3,7 +3,7 @@
 use crate::sim::SimMember;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const CLIENTS: usize = 3;
 const TRANSACTION: Duration = Duration::from_millis(8);
@@ -75,7 +75,7 @@ impl Drop for Clients {
 
 async fn work(member: Arc<SimMember>, counts: Arc<Counts>, refuses: bool) {
     loop {
-        let began = Instant::now();
+        let began = crate::clock::instant();
         let done = member.transact(TRANSACTION).await;
         let took = began.elapsed();
         match done {
