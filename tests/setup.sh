@@ -125,7 +125,7 @@ transfer_client() {
   fi
 }
 
-databases="tests/databases.rs and tests/real.rs"
+databases="tests/databases.rs and tests/real"
 
 mkdir -p "$cache" || { say "cannot write $cache"; exit 1; }
 # one at a time: checkouts share the cache

@@ -84,14 +84,13 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
         let path = name.clone();
         move |source| OpenError::File { action, path, source }
     };
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(MODE)
-        .open(&name)
-        .map_err(failed("open"))?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(MODE).open(&name).map_err(
+            |error| match held(&name) {
+                Some(pid) => OpenError::InUse { path: path.to_path_buf(), pid },
+                None => failed("open")(error),
+            },
+        )?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -107,6 +106,18 @@ fn lock(path: &Path) -> Result<Lock, OpenError> {
         tracing::warn!(path = %name.display(), %error, "could not write the process id into the lock file");
     }
     Ok(Lock { _file: file })
+}
+
+/// Whether another process holds a lock file that cannot be opened for writing (a filesystem that turned read-only
+/// under it), and its id.
+fn held(name: &Path) -> Option<Option<u32>> {
+    let mut file = File::open(name).ok()?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive) != Err(rustix::io::Errno::WOULDBLOCK) {
+        return None;
+    }
+    let mut text = String::new();
+    let _ = file.read_to_string(&mut text);
+    Some(text.trim().parse().ok())
 }
 
 /// The name of a filesystem on which locks, shared memory or fsync are not to be relied on.

@@ -15,7 +15,7 @@ mod sql;
 mod writer;
 
 pub use error::{AppendError, CatalogError, OpenError};
-pub use reader::Reader;
+pub use reader::{OpenWindow, Reader};
 pub use rows::{Entry, SlotRow, SlotState, Total, WindowRow};
 
 use crate::window::{APPEND_DEADLINE, Event};
@@ -117,8 +117,13 @@ impl Catalog {
     /// # Errors
     /// See [`AppendError`]; within [`APPEND_DEADLINE`].
     pub async fn append(&self, window: &str, number: u32, event: &Event) -> Result<(), AppendError> {
-        let append =
-            append::Append { epoch: self.epoch(), window: window.to_owned(), number, event: event.clone(), at: now() };
+        let append = append::Append {
+            epoch: self.epoch(),
+            window: window.to_owned(),
+            number,
+            event: event.clone(),
+            at: crate::clock::wall(),
+        };
         let body: writer::Body<(), AppendError> = Box::new(|connection| Box::pin(append.run(connection)));
         self.writer.run("append", APPEND_DEADLINE, body).await
     }
@@ -157,12 +162,6 @@ impl Catalog {
         }
         self.writer.close(CHANGE_DEADLINE).await
     }
-}
-
-/// The only look at the clock here: when an event was handed to the disk. Nothing is decided by it.
-#[allow(clippy::disallowed_methods, reason = "the catalog is shell, and the instant is only recorded")]
-fn now() -> Timestamp {
-    Timestamp::now()
 }
 
 async fn bounded<T>(path: &Path, opening: impl Future<Output = Result<T, OpenError>>) -> Result<T, OpenError> {

@@ -19,6 +19,47 @@ pub struct Reader {
     pool: SqlitePool,
 }
 
+/// A window without a verdict, as recovery finds it.
+#[derive(Debug)]
+pub struct OpenWindow {
+    pub window: String,
+    /// Its journal, up to the first event that cannot be read or does not follow the ones before it.
+    pub events: Vec<Event>,
+    /// Why the journal ends there; none: it is whole.
+    pub damage: Option<CatalogError>,
+    fold: Journal,
+}
+
+impl OpenWindow {
+    fn new(window: String) -> Self {
+        Self { window, events: Vec::new(), damage: None, fold: Journal::default() }
+    }
+
+    /// What the readable part says.
+    #[must_use]
+    pub const fn journal(&self) -> &Journal {
+        &self.fold
+    }
+
+    fn take(&mut self, number: i64, body: &str) {
+        if self.damage.is_none() {
+            match self.read(number, body) {
+                Ok(event) => self.events.push(event),
+                Err(damage) => self.damage = Some(damage),
+            }
+        }
+    }
+
+    fn read(&mut self, number: i64, body: &str) -> Result<Event, CatalogError> {
+        whole(&self.window, self.events.len(), number)?;
+        let event = parse(&self.window, number, body)?;
+        let number = self.fold.next;
+        let illegal = |source| CatalogError::Illegal { window: self.window.clone(), number, source };
+        self.fold.apply(&event).map_err(illegal)?;
+        Ok(event)
+    }
+}
+
 impl Reader {
     pub(super) fn new(path: &Path) -> Self {
         let pool = SqlitePoolOptions::new()
@@ -38,31 +79,24 @@ impl Reader {
         self.pool.close().await;
     }
 
-    /// The journals without a verdict, oldest first: what recovery takes up. Each has an event at least.
+    /// The journals without a verdict, oldest first: what recovery takes up. One that cannot be read does not hold up
+    /// the others.
     ///
     /// # Errors
-    /// A journal that cannot be read or folded, with the window and the event.
-    pub async fn open_windows(&self) -> Result<Vec<(String, Vec<Event>)>, CatalogError> {
+    /// The disk.
+    pub async fn open_windows(&self) -> Result<Vec<OpenWindow>, CatalogError> {
         let query = sqlx::query_as(sql::OPEN_EVENTS).fetch_all(&self.pool);
         let rows: Vec<(String, i64, String)> = within("list open windows", READ_DEADLINE, query).await?;
-        let mut journals: Vec<(String, Vec<Event>)> = Vec::new();
+        let mut windows: Vec<OpenWindow> = Vec::new();
         for (window, number, body) in rows {
-            let event = parse(&window, number, &body)?;
-            match journals.last_mut() {
-                Some((last, events)) if *last == window => {
-                    whole(&window, events.len(), number)?;
-                    events.push(event);
-                }
-                _ => {
-                    whole(&window, 0, number)?;
-                    journals.push((window, vec![event]));
-                }
+            if windows.last().is_none_or(|last| last.window != window) {
+                windows.push(OpenWindow::new(window));
+            }
+            if let Some(last) = windows.last_mut() {
+                last.take(number, &body);
             }
         }
-        for (window, events) in &journals {
-            folds(window, events.iter())?;
-        }
-        Ok(journals)
+        Ok(windows)
     }
 
     /// A window's journal; empty, if there is no such window or its slot was missed.

@@ -52,6 +52,14 @@ impl Catalog {
         .await
     }
 
+    /// Gives a running slot back that no window was begun for: it is planned again. True: it was.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn release_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
+        self.change_slot("release a slot", sql::RELEASE_SLOT, group, slot).await
+    }
+
     /// Ends the slot: no more attempts. True: it was planned or running until now.
     ///
     /// # Errors

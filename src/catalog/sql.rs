@@ -72,6 +72,10 @@ pub(super) const MISS_SLOT: &str = "INSERT INTO slots (group_name, slot, state, 
      VALUES ($1, $2, 'missed', 0, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'missed', epoch = excluded.epoch \
      WHERE slots.state IN ('planned', 'running')";
+/// Only a slot that no window was begun for may be planned again.
+pub(super) const RELEASE_SLOT: &str = "UPDATE slots SET state = 'planned', attempts = 0, epoch = $3 \
+     WHERE group_name = $1 AND slot = $2 AND state = 'running' AND NOT EXISTS \
+     (SELECT 1 FROM windows WHERE windows.group_name = $1 AND windows.slot = $2)";
 pub(super) const UNFINISHED_SLOTS: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \
      WHERE group_name = $1 AND state IN ('planned', 'running') ORDER BY slot";
 pub(super) const LAST_SLOT: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \

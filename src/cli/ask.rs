@@ -6,7 +6,9 @@ use crate::config::Config;
 use crate::daemon::Service;
 use crate::daemon::client::{self, Responses};
 use crate::daemon::control::{self, Request, Response};
+use crate::daemon::rescue::StillClosed;
 use crate::daemon::run::{Ending, Signals, service, stop};
+use crate::engine::SHOW_EVERY;
 use anyhow::Context;
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -40,21 +42,24 @@ pub enum Next {
 /// # Errors
 /// A daemon that does not answer, or a catalog that cannot be taken.
 pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyhow::Result<Asked> {
-    let signals = Signals::catch().context("catch signals")?;
+    let mut signals = Signals::catch().context("catch signals")?;
     let socket = &config.daemon.socket;
     if let Some(responses) =
         client::send(socket, &request).await.with_context(|| format!("ask the daemon at {}", socket.display()))?
     {
         return Ok(Asked { answers: Answers::Daemon(responses), signals, service: None });
     }
-    let service = service(config.clone()).await?;
+    let service = service(config.clone(), &mut signals).await?;
     for mut handle in service.engine.recover().await? {
         output.tell(format_args!("opening what window {} left to doubt, which a process died over", handle.window));
         if !matches!(request, Request::Recover { .. }) {
             let named = request.group();
             let its_group = handle.status.borrow().plan.as_ref().map(|plan| plan.group.clone());
             if its_group.as_deref() == named {
-                handle.finished().await;
+                tokio::select! {
+                    _ = handle.finished() => {}
+                    () = signals.next() => return Err(StillClosed(handle.status.borrow().doubtful.clone()).into()),
+                }
             }
         }
     }
@@ -92,6 +97,17 @@ impl Asked {
         if let Some(handle) = self.service.as_ref().and_then(|service| service.engine.window_of(group)) {
             handle.open(crate::domain::Reason::new(crate::domain::Code::Opened, "told to stop"));
         }
+    }
+
+    /// Ends without waiting any longer: what is still closed is told.
+    ///
+    /// # Errors
+    /// There is some.
+    pub async fn give_up(self) -> anyhow::Result<Exit> {
+        tokio::time::sleep(SHOW_EVERY).await;
+        let handles = self.service.iter().flat_map(|service| service.engine.windows());
+        let closed: Vec<String> = handles.flat_map(|handle| handle.status.borrow().doubtful.clone()).collect();
+        if closed.is_empty() { Ok(Exit::Failed) } else { Err(StillClosed(closed).into()) }
     }
 
     /// Ends: alone, not before everything is open.

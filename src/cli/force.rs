@@ -3,17 +3,16 @@
 use super::Exit;
 use super::output::Format;
 use crate::config::Group;
+use crate::daemon::rescue::StillClosed;
 use crate::daemon::run::Signals;
-use crate::engine::force_open;
+use crate::engine::{Unopened, force_open};
 use crate::scalar::discovery::Dns;
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Unpauses every member until it was seen open, whoever paused it.
 pub async fn unpause(group: &Group, output: Format) -> anyhow::Result<Exit> {
     let mut signals = Signals::catch()?;
-    let closed: Arc<Mutex<BTreeSet<String>>> = Arc::default();
-    let opening = force_open(Dns::from_environment()?, group, closed.clone(), |line| output.tell(line));
+    let closed = Unopened::default();
+    let opening = force_open(Dns::from_environment()?, group, &closed, |line| output.tell(line));
     tokio::select! {
         opened = opening => match opened {
             Ok(count) => {
@@ -26,8 +25,7 @@ pub async fn unpause(group: &Group, output: Format) -> anyhow::Result<Exit> {
             }
         },
         () = signals.next() => {
-            let left: Vec<String> = closed.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-            eprintln!("stillpoint: may still be closed: {}", left.join(", "));
+            eprintln!("stillpoint: {}", StillClosed(closed.names()));
             Ok(Exit::StillClosed)
         }
     }

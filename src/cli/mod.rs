@@ -14,6 +14,7 @@ mod schedule;
 mod window;
 
 use crate::config::{Config, Group};
+use crate::daemon::rescue::StillClosed;
 use crate::observe::log;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
@@ -48,7 +49,7 @@ pub fn main() -> ExitCode {
     };
     let exit = dispatch(args, &guard).unwrap_or_else(|error| {
         eprintln!("stillpoint: {error:#}");
-        Exit::Failed
+        if error.is::<StillClosed>() { Exit::StillClosed } else { Exit::Failed }
     });
     ExitCode::from(exit as u8)
 }

@@ -33,6 +33,7 @@ pub async fn unpause(config: &Arc<Config>, group: &Group, output: Format) -> any
 async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) -> anyhow::Result<Exit> {
     let mut lines =
         Lines { output, zone: output::zone(Some(group)), completed: false, started: false, state: String::new() };
+    let mut told_to_stop = false;
     let exit = loop {
         match asked.next().await? {
             Next::Response(Response::Progress(progress)) => lines.tell(&progress),
@@ -62,7 +63,9 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 break Exit::Failed;
             }
             Next::Response(Response::Open { .. }) => {}
+            Next::Signal if told_to_stop => return asked.give_up().await,
             Next::Signal if asked.alone() => {
+                told_to_stop = true;
                 output.tell("told to stop: everything opens");
                 asked.open(&group.name);
             }

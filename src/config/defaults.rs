@@ -8,6 +8,7 @@ pub const SWEEP_INTERVAL: &str = "1m";
 pub const TIME_ZONE: &str = "UTC";
 pub const LEAD: &str = "2m";
 pub const STARTING_DEADLINE: &str = "1h";
+pub const REFUSED_RETRY: &str = "1m";
 pub const ATTEMPTS: u32 = 2;
 pub const RETRY_DELAY: &str = "5m";
 

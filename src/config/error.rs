@@ -150,7 +150,7 @@ pub const UNKNOWN_KEY: &str = "unknown key";
 /// Keys that people put one level too high, and where they belong.
 const BELONGS: &[(&str, &[&str])] = &[
     ("window", &["hold", "drain", "max_pause"]),
-    ("schedule", &["cron", "time_zone", "lead", "starting_deadline", "attempts", "retry_delay"]),
+    ("schedule", &["cron", "time_zone", "lead", "starting_deadline", "refused_retry", "attempts", "retry_delay"]),
     ("tls", &["ca_file", "server_name", "cert_file", "key_file"]),
     ("kubernetes", &["context", "kubeconfig", "namespace", "release", "selector"]),
 ];

@@ -36,7 +36,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use crate::window::PAUSE_MARGIN;
+pub use crate::domain::PAUSE_MARGIN;
 
 /// The shortest hold: the restore point needs a whole second inside it.
 pub const SHORTEST_HOLD: Duration = Duration::from_secs(2);

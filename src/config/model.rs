@@ -47,6 +47,8 @@ pub struct Schedule {
     pub lead: Duration,
     /// A refused window is tried again until this long after its slot.
     pub starting_deadline: Duration,
+    /// How long after a refused window the next one is tried.
+    pub refused_retry: Duration,
     /// How often a slot's window may be discarded before it is given up.
     pub attempts: u32,
     /// How long after a discarded window the next attempt starts.

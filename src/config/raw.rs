@@ -74,6 +74,8 @@ pub struct Schedule {
     pub lead: Option<Span>,
     /// A refused window is tried again until this long after its slot. Default: 1h.
     pub starting_deadline: Option<Span>,
+    /// How long after a refused window the next one is tried. Default: 1m.
+    pub refused_retry: Option<Span>,
     /// How often a slot's window may be tried when it is discarded. Default: 2.
     #[schemars(range(min = 1, max = 10))]
     pub attempts: Option<u32>,

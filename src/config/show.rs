@@ -86,6 +86,7 @@ fn fill(merged: &mut Value, config: &Config) {
             default(schedule, "time_zone", defaults::TIME_ZONE);
             default(schedule, "lead", defaults::LEAD);
             default(schedule, "starting_deadline", defaults::STARTING_DEADLINE);
+            default(schedule, "refused_retry", defaults::REFUSED_RETRY);
             default(schedule, "attempts", &defaults::ATTEMPTS.to_string());
             default(schedule, "retry_delay", defaults::RETRY_DELAY);
         }
@@ -100,7 +101,7 @@ fn fill(merged: &mut Value, config: &Config) {
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 29] = [
+const ORDER: [&str; 30] = [
     "daemon",
     "groups",
     "catalog",
@@ -114,6 +115,7 @@ const ORDER: [&str; 29] = [
     "time_zone",
     "lead",
     "starting_deadline",
+    "refused_retry",
     "attempts",
     "retry_delay",
     "hold",

@@ -10,8 +10,6 @@ use crate::observe::metrics::Ended;
 use jiff::Timestamp;
 use std::time::Duration;
 
-/// How long after a refused window the next one is tried.
-pub const REFUSED_RETRY: Duration = Duration::from_secs(60);
 /// A slot that is this far in the past when its turn comes was missed.
 const LATE: Duration = Duration::from_secs(5);
 /// How many missed slots are recorded one by one.
@@ -30,7 +28,7 @@ pub async fn follow(service: Service, clockwork: Clockwork, group: Group, schedu
     while let Some(slot) = next_slot(&schedule, after) {
         after = slot;
         let now = service.engine.clock.now().wall;
-        service.metrics.scheduled(&group.name, Some(slot), expected_interval(&schedule, now));
+        service.engine.metrics.scheduled(&group.name, Some(slot), expected_interval(&schedule, now));
         if now > slot + LATE {
             let reason = Reason::new(Code::Busy, "the group was still at the slot before it");
             miss(&service, &group, slot, &reason).await;
@@ -42,12 +40,12 @@ pub async fn follow(service: Service, clockwork: Clockwork, group: Group, schedu
         wait_until(&service, &clockwork, slot - schedule.lead).await;
         run_slot(&service, &group, &schedule, slot).await;
     }
-    service.metrics.scheduled(&group.name, None, None);
+    service.engine.metrics.scheduled(&group.name, None, None);
     tracing::warn!(group = %group.name, "the schedule has no further slot");
 }
 
 async fn catalog_failed(service: &Service, group: &Group, error: &CatalogError) {
-    service.metrics.catalog_failed();
+    service.engine.metrics.catalog_failed();
     tracing::error!(group = %group.name, "keep the schedule in the catalog: {error}");
     tokio::time::sleep(CATALOG_RETRY).await;
 }
@@ -61,7 +59,15 @@ async fn start(service: &Service, group: &Group, schedule: &Schedule) -> Result<
     for row in catalog.unfinished_slots(&group.name).await? {
         match row.state {
             SlotState::Running => {
-                catalog.finish_slot(&group.name, row.slot).await?;
+                // It may have died after it took the slot and before a window was begun: the slot may still come.
+                let released = catalog.release_slot(&group.name, row.slot).await?;
+                match (released, row.slot <= now) {
+                    (true, true) => miss(service, group, row.slot, &not_running()).await,
+                    (true, false) => {}
+                    (false, _) => {
+                        catalog.finish_slot(&group.name, row.slot).await?;
+                    }
+                }
             }
             _ if row.slot <= now => miss(service, group, row.slot, &not_running()).await,
             _ => {}
@@ -83,7 +89,7 @@ async fn miss(service: &Service, group: &Group, slot: Timestamp, reason: &Reason
     match service.engine.catalog.miss_slot(&group.name, slot, reason).await {
         Ok(true) => {
             tracing::warn!(group = %group.name, "slot {slot} was missed: {}", reason.sentence);
-            service.metrics.window_ended(&group.name, &Ended::missed());
+            service.engine.metrics.window_ended(&group.name, &Ended::missed());
         }
         Ok(false) => {}
         Err(error) => catalog_failed(service, group, &error).await,
@@ -130,13 +136,13 @@ async fn attempts(service: &Service, group: &Group, schedule: &Schedule, slot: T
         let delay = match service.begin(group, order) {
             Err(busy) => {
                 tracing::info!(group = %group.name, "slot {slot} waits: {busy}");
-                REFUSED_RETRY
+                schedule.refused_retry
             }
             Ok(mut handle) => {
                 begun = true;
                 let status = handle.finished().await;
                 match status.outcome.map(|outcome| outcome.verdict) {
-                    Some(Verdict::Refused) => REFUSED_RETRY,
+                    Some(Verdict::Refused) => schedule.refused_retry,
                     Some(Verdict::Discarded) => {
                         discarded += 1;
                         if discarded >= schedule.attempts {

@@ -6,6 +6,7 @@ use crate::domain::{Evidence, Interval, Member, Reason, Trigger, Verdict};
 use crate::engine::{Handle, Order, Status};
 use crate::window::{Input, State};
 use jiff::Timestamp;
+use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -167,7 +168,7 @@ async fn begin(
     limit: Option<Duration>,
     responses: &mpsc::Sender<Response>,
 ) -> Response {
-    let Some(group) = service.config.groups.get(group) else {
+    let Some(group) = service.engine.config.groups.get(group) else {
         return Response::Failed { message: format!("the daemon's config has no group {group}") };
     };
     match service.begin(group, Order { trigger, slot: None, limit }) {
@@ -234,9 +235,11 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    Ok(listener)
+    // Never, not even for a moment, is it anybody else's to connect to.
+    let before = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(before);
+    listener
 }
 
 /// Serves requests for ever.

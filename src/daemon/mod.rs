@@ -3,22 +3,19 @@
 pub mod attempts;
 pub mod client;
 pub mod control;
+pub mod rescue;
 pub mod run;
 pub mod schedule;
 mod sweeps;
 mod watch;
 
-use crate::config::{Config, Group};
+use crate::config::Group;
 use crate::engine::{Busy, Engine, Handle, Order};
-use crate::observe::metrics::Metrics;
-use std::sync::Arc;
 
 /// What the daemon and the commands without a daemon work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     pub engine: Engine,
-    pub config: Arc<Config>,
-    pub metrics: Arc<Metrics>,
 }
 
 impl Service {
@@ -34,6 +31,6 @@ impl Service {
 
     /// Tells log and metrics of a window that was begun.
     pub fn watch(&self, group: &str, handle: &Handle) {
-        tokio::spawn(watch::watch(self.metrics.clone(), group.to_owned(), handle.clone()));
+        tokio::spawn(watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone()));
     }
 }

@@ -1,10 +1,12 @@
 //! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
 
-use super::schedule::Clockwork;
+use super::rescue::{StillClosed, rescue};
+use super::schedule::{Clockwork, expected_interval, next_slot};
 use super::{Service, attempts, control, sweeps};
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, OpenError};
+use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::engine::{Clock, Engine, Handle};
+use crate::engine::{Engine, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
 use crate::observe::metrics::{Metrics, WindowTotal};
@@ -19,6 +21,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 
 /// How long a start waits for what a dead daemon left to open, before schedules begin all the same.
 const RECOVERY_WAIT: Duration = Duration::from_secs(10);
+/// How long the catalog may take to open before what it names is opened beside that.
+const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 /// The daemon's loop comes round this often.
 const BEAT: Duration = Duration::from_secs(1);
 const BEAT_LIMIT: Duration = Duration::from_secs(10);
@@ -56,61 +60,112 @@ impl Signals {
     }
 }
 
-/// Makes a service on the catalog, which it takes for this process.
+/// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
+/// opened before the error is told.
 ///
 /// # Errors
-/// The catalog cannot be taken, or the metrics or the resolver be made.
-pub async fn service(config: Arc<Config>) -> anyhow::Result<Service> {
-    let catalog = Catalog::open(&config.daemon.catalog).await?;
+/// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
+pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
+    let catalog = match open(&config, signals).await? {
+        Ok(catalog) => catalog,
+        Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
+        Err(error) => {
+            let rescued = rescue(&config, signals).await;
+            let error = anyhow::Error::from(error);
+            return Err(match rescued {
+                Ok(()) => error,
+                Err(closed) => anyhow::Error::from(closed).context(format!("{error:#}")),
+            });
+        }
+    };
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
     let dns = Dns::from_environment()?;
-    let engine = Engine::new(clock, catalog, config.clone(), dns);
-    Ok(Service { engine, config, metrics })
+    Ok(Service { engine: Engine::new(clock, catalog, config, metrics, dns) })
+}
+
+/// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
+async fn open(config: &Config, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
+    let mut opening = std::pin::pin!(Catalog::open(&config.daemon.catalog));
+    if let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, &mut opening).await {
+        return Ok(opened);
+    }
+    tracing::error!("the catalog takes long to open");
+    tokio::select! {
+        opened = &mut opening => return Ok(opened),
+        rescued = rescue(config, signals) => rescued?,
+    }
+    Ok(opening.await)
 }
 
 /// Runs until a signal, then until everything is open.
 ///
 /// # Errors
-/// Something it needs cannot be had: the catalog, an address, the socket.
+/// Something it needs cannot be had: the catalog, an address, the socket. What a dead daemon left closed is open then.
 pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let service = service(config.clone()).await?;
-    let health = Arc::new(Health::new(service.engine.clock.instant(), BEAT_LIMIT));
+    let service = service(config, &mut signals).await?;
+    let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
     let recovered = recover(&service).await?;
-    if let Some(address) = config.daemon.http {
-        let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
-        tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
-        let pages = Pages { metrics: service.metrics.clone(), health: health.clone(), dropped_lines: Some(dropped) };
-        tasks.spawn(http::serve(listener, pages, std::future::pending()));
-    }
-    let socket = &config.daemon.socket;
-    let listener = control::bind(socket).with_context(|| format!("listen at {}", socket.display()))?;
-    tasks.spawn(control::serve(service.clone(), listener));
-    tasks.spawn(beat(service.clone(), health.clone()));
-    tasks.spawn(begin(service.clone(), health.clone(), recovered));
-    tokio::select! {
-        () = signals.next() => {}
-        Some(ended) = tasks.join_next() => died(ended),
-    }
+    let problem = match serve(&service, &health, dropped, &mut tasks).await {
+        Err(error) => Some(error),
+        Ok(()) => {
+            tasks.spawn(beat(service.clone(), health.clone()));
+            tasks.spawn(begin(service.clone(), health.clone(), recovered));
+            tokio::select! {
+                () = signals.next() => None,
+                Some(ended) = tasks.join_next() => Some(died(ended)),
+            }
+        }
+    };
     tracing::info!("stopping: everything that is closed opens");
     let ending = stop(&service, &mut signals).await;
     tasks.shutdown().await;
     // Whoever comes next replaces a socket that stays.
-    let _ = std::fs::remove_file(socket);
+    let _ = std::fs::remove_file(&service.engine.config.daemon.socket);
     if service.engine.catalog.close().await.is_err() {
         tracing::error!("close the catalog: the disk hangs");
     }
-    Ok(ending)
+    match (problem, ending) {
+        (None, ending) => Ok(ending),
+        (Some(error), Ending::Open) => Err(error),
+        (Some(error), Ending::StillClosed(names)) => {
+            Err(anyhow::Error::from(StillClosed(names)).context(format!("{error:#}")))
+        }
+    }
+}
+
+/// Binds the pages' address and the socket, and serves both.
+async fn serve(
+    service: &Service,
+    health: &Arc<Health>,
+    dropped: ErrorCounter,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    let daemon = &service.engine.config.daemon;
+    if let Some(address) = daemon.http {
+        let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+        // From the first scrape on, counters say what the catalog says.
+        if let Err(error) = seed(service).await {
+            tracing::error!("read the catalog: {error}");
+        }
+        tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
+        let metrics = service.engine.metrics.clone();
+        let pages = Pages { metrics, health: health.clone(), dropped_lines: Some(dropped) };
+        tasks.spawn(http::serve(listener, pages, std::future::pending()));
+    }
+    let listener = control::bind(&daemon.socket).with_context(|| format!("listen at {}", daemon.socket.display()))?;
+    tasks.spawn(control::serve(service.clone(), listener));
+    Ok(())
 }
 
 /// A task that must never end did: the process ends in order, and its supervisor starts it anew.
-fn died(ended: Result<(), tokio::task::JoinError>) {
+fn died(ended: Result<(), tokio::task::JoinError>) -> anyhow::Error {
     match ended {
-        Ok(()) => tracing::error!("a part of the daemon ended by itself"),
-        Err(error) => tracing::error!("a part of the daemon died: {error}"),
+        Ok(()) => anyhow::anyhow!("a part of the daemon ended by itself"),
+        Err(error) => anyhow::anyhow!("a part of the daemon died: {error}"),
     }
 }
 
@@ -136,7 +191,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
     }
     health.ready(RECOVERY);
     if let Err(error) = service.engine.catalog.integrity_check().await {
-        service.metrics.catalog_failed();
+        service.engine.metrics.catalog_failed();
         health.unready(CATALOG, error.to_string());
         tracing::error!("check the catalog: {error}; no schedule runs");
         std::future::pending::<()>().await;
@@ -150,7 +205,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
     let mut tasks = JoinSet::new();
     match Clockwork::start().await {
         Ok(clockwork) => {
-            for group in service.config.groups.values() {
+            for group in service.engine.config.groups.values() {
                 tasks.spawn(sweeps::sweep_for_ever(service.clone(), group.clone()));
                 if let Some(schedule) = &group.schedule {
                     let (service, clockwork) = (service.clone(), clockwork.clone());
@@ -158,7 +213,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
                 }
             }
             health.ready(SCHEDULES);
-            tracing::info!("ready: {} groups", service.config.groups.len());
+            tracing::info!("ready: {} groups", service.engine.config.groups.len());
         }
         Err(error) => tracing::error!("start the schedules: {error}"),
     }
@@ -180,13 +235,17 @@ async fn seed(service: &Service) -> Result<(), crate::catalog::CatalogError> {
         reason: total.reason_code,
         count: total.count,
     });
-    let known = totals.filter(|total| service.config.groups.contains_key(&total.group)).collect::<Vec<_>>();
-    service.metrics.seed(&known);
+    let known = totals.filter(|total| service.engine.config.groups.contains_key(&total.group)).collect::<Vec<_>>();
+    service.engine.metrics.seed(&known);
     let now = service.engine.clock.now().wall;
-    for group in service.config.groups.values() {
+    for group in service.engine.config.groups.values() {
         let seen = catalog.group_seen(&group.name, now).await?;
         let last = catalog.last_consistent(&group.name).await?;
-        service.metrics.group_known(&group.name, &group.window, seen, last);
+        let metrics = &service.engine.metrics;
+        metrics.group_known(&group.name, &group.window, seen, last);
+        if let Some(schedule) = &group.schedule {
+            metrics.scheduled(&group.name, next_slot(schedule, now), expected_interval(schedule, now));
+        }
     }
     Ok(())
 }
@@ -196,11 +255,11 @@ async fn beat(service: Service, health: Arc<Health>) {
     let mut beats = 0_u64;
     loop {
         interval.tick().await;
-        health.beat(service.engine.clock.instant());
-        if beats % 30 == 0
+        health.beat(clock::instant());
+        if beats.is_multiple_of(30)
             && let Ok(bytes) = service.engine.catalog.size_bytes().await
         {
-            service.metrics.catalog_size(bytes);
+            service.engine.metrics.catalog_size(bytes);
         }
         beats += 1;
     }
@@ -220,6 +279,8 @@ pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
     tokio::select! {
         () = concluded => Ending::Open,
         () = signals.next() => {
+            // What the windows show is this old at most.
+            tokio::time::sleep(SHOW_EVERY).await;
             let closed = handles.iter().flat_map(|handle| handle.status.borrow().doubtful.clone()).collect::<Vec<_>>();
             if closed.is_empty() { Ending::Open } else { Ending::StillClosed(closed) }
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at the group's members for ever, at every interval in which no window of the group runs.
 pub(super) async fn sweep_for_ever(service: Service, group: Group) {
-    let mut interval = tokio::time::interval(service.config.daemon.sweep_interval);
+    let mut interval = tokio::time::interval(service.engine.config.daemon.sweep_interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut known = BTreeSet::new();
     loop {
@@ -20,7 +20,7 @@ pub(super) async fn sweep_for_ever(service: Service, group: Group) {
             // A window that began meanwhile tells more than this look.
             Ok(_) if service.engine.window_of(&group.name).is_some() => {}
             Ok(clusters) => {
-                service.metrics.members_seen(&group.name, &looks(&clusters));
+                service.engine.metrics.members_seen(&group.name, &looks(&clusters));
                 known = tell(&group.name, &clusters, &known);
             }
             Err(reason) => tracing::warn!(group = %group.name, "look at the members: {reason}"),

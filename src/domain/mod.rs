@@ -9,7 +9,7 @@ pub mod verdict;
 pub use product::Product;
 pub use quiet::{Interval, StoreClock, restore_point};
 pub use reason::{Code, Reason};
-pub use time::Now;
+pub use time::{Now, PAUSE_MARGIN};
 pub use verdict::{Evidence, Trigger, Verdict};
 
 use serde::{Deserialize, Serialize};

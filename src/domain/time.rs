@@ -9,3 +9,6 @@ pub struct Now {
     /// The wall clock.
     pub wall: Timestamp,
 }
+
+/// What `max_pause` must leave beside the drains and the hold, for requests on their way.
+pub const PAUSE_MARGIN: Duration = Duration::from_secs(1);

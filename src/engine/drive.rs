@@ -1,9 +1,10 @@
 //! The loop that drives one window: input, decide, append, apply, due.
 
-use super::clock::Clock;
 use super::status::Status;
 use crate::catalog::Catalog;
+use crate::clock::Clock;
 use crate::domain::{Member, Now, Reason};
+use crate::observe::Metrics;
 use crate::scalar::{AdminClient, Answer, FailureKind};
 use crate::window::{Call, Effect, Input, State, Window};
 use std::sync::Arc;
@@ -15,8 +16,8 @@ const APPEND_LIMIT: Duration = Duration::from_secs(10);
 /// How many inputs are taken in before the window decides.
 const BATCH: usize = 1_024;
 
-/// How often a window that does not come further is shown anew.
-const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How old what a running window shows may be.
+pub const SHOW_EVERY: Duration = Duration::from_millis(500);
 
 /// Finds the members again after the window.
 pub(super) type Census =
@@ -25,12 +26,15 @@ pub(super) type Census =
 struct Shown {
     members: Arc<[Member]>,
     last: Option<(State, bool, Duration)>,
+    /// Something may have changed since.
+    stale: bool,
 }
 
 /// Everything one window needs of the outside.
 pub(super) struct Drive {
     pub clock: Clock,
     pub catalog: Catalog,
+    pub metrics: Arc<Metrics>,
     pub clients: Vec<AdminClient>,
     pub census: Census,
     pub commands: mpsc::Receiver<Input>,
@@ -42,7 +46,7 @@ impl Drive {
     pub async fn run(mut self, mut window: Window) {
         let clients: Vec<Arc<AdminClient>> = std::mem::take(&mut self.clients).into_iter().map(Arc::new).collect();
         let (replies, mut inputs) = mpsc::channel(2 * clients.len() + 64);
-        let mut shown = Shown { members: window.members().into(), last: None };
+        let mut shown = Shown { members: window.members().into(), last: None, stale: false };
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             let now = self.clock.now();
@@ -53,7 +57,8 @@ impl Drive {
             if window.finished() {
                 return;
             }
-            let deadline = window.deadline();
+            let next_show = shown.last.filter(|_| shown.stale).map(|(.., at)| at + SHOW_EVERY);
+            let deadline = window.deadline().into_iter().chain(next_show).min();
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {}
                 Some(command) = self.commands.recv() => batch.push(command),
@@ -72,6 +77,7 @@ impl Drive {
         let (state, finished) = (window.state(now), window.finished());
         let same =
             shown.last.is_some_and(|(was, over, at)| (was, over) == (state, finished) && now.mono < at + SHOW_EVERY);
+        shown.stale = same;
         if !same {
             shown.last = Some((state, finished, now.mono));
             self.status.send_replace(Status::of(window, shown.members.clone(), now));
@@ -94,14 +100,20 @@ impl Drive {
             }
             Effect::Append { number, event } => {
                 let catalog = self.catalog.clone();
+                let (metrics, clock) = (self.metrics.clone(), self.clock);
                 let name = window.plan().window.clone();
                 tokio::spawn(async move {
+                    let begun = clock.now().mono;
                     let written = tokio::time::timeout(APPEND_LIMIT, catalog.append(&name, number, &event)).await;
+                    metrics.catalog_appended(clock.now().mono.saturating_sub(begun));
                     let input = match written {
                         Ok(Ok(())) => Input::Appended { number },
                         Ok(Err(error)) => Input::AppendFailed { number, error: error.to_string() },
                         Err(_) => Input::AppendFailed { number, error: "no answer from the disk".to_owned() },
                     };
+                    if matches!(input, Input::AppendFailed { .. }) {
+                        metrics.catalog_failed();
+                    }
                     let _ = inputs.send(input).await;
                 });
             }

@@ -10,7 +10,8 @@ use std::time::Duration;
 /// How long finding the members of a cluster may take.
 const FIND_DEADLINE: Duration = Duration::from_secs(5);
 
-/// All members of all clusters, in the order of clusters' names and addresses.
+/// All members of all clusters, in the order of stages (that is how they are paused, and opened again), clusters'
+/// names and addresses.
 ///
 /// # Errors
 /// A cluster whose members cannot be found.
@@ -20,6 +21,7 @@ pub(super) async fn members(group: &Group, dns: Dns) -> Result<Vec<Member>, Reas
         let found = resolve(cluster, dns, FIND_DEADLINE).await;
         members.extend(found.map_err(|error| Reason::new(Code::Discovery, format!("{}: {error}", cluster.name)))?);
     }
+    members.sort_by_key(|member| member.stage);
     Ok(members)
 }
 

@@ -1,51 +1,115 @@
 //! Opening without a journal: every member, whoever paused it.
 
 use super::find;
-use crate::config::Group;
-use crate::domain::Reason;
+use crate::catalog::OpenWindow;
+use crate::clock::Clock;
+use crate::config::{Config, Group};
+use crate::domain::{Member, Reason};
 use crate::scalar::discovery::Dns;
 use crate::scalar::{AdminClient, Answer};
-use crate::window::ASK_DEADLINE;
+use crate::window::{ASK_DEADLINE, MARGIN};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
+/// How often an open member is looked at while a dead process's pause may still land on it.
+const DOUBT_POLL: Duration = Duration::from_millis(500);
+/// How much longer than its own deadline a request of a dead process may be on its way.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// Unpauses every member of the group and asks it, until each was seen open. `left` holds those that were not yet;
-/// `tell` is given a line for each failure. Answers with how many there are.
+/// The members that were not seen open yet. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Unopened(Arc<Mutex<BTreeSet<String>>>);
+
+impl Unopened {
+    /// Their names.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.set().iter().cloned().collect()
+    }
+
+    fn set(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        // Whole between any two statements under the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Unpauses every member of the group and asks it, until each was seen open; `tell` is given a line for each failure.
+/// Answers with how many there are.
 ///
 /// # Errors
 /// The members cannot be found.
-pub async fn force_open(
-    dns: Dns,
-    group: &Group,
-    left: Arc<Mutex<BTreeSet<String>>>,
-    tell: impl Fn(String),
-) -> Result<usize, Reason> {
+pub async fn force_open(dns: Dns, group: &Group, left: &Unopened, tell: impl Fn(String)) -> Result<usize, Reason> {
     let members = find::members(group, dns).await?;
     let clients = find::clients(group, &members)?;
-    let count = members.len();
-    let lock = || left.lock().unwrap_or_else(PoisonError::into_inner);
-    lock().extend(members.iter().map(ToString::to_string));
-    let tell = &tell;
-    let each = members.iter().zip(&clients).map(|(member, client)| async move {
-        let mut delay = FIRST_RETRY;
-        while let Err(why) = open(client).await {
-            tell(format!("{member}: {why}"));
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(LONGEST_RETRY);
-            client.reconnect();
-        }
-        lock().remove(&member.to_string());
-    });
-    futures_util::future::join_all(each).await;
-    Ok(count)
+    open_all(&members, &clients, Duration::ZERO, left, &tell).await;
+    Ok(members.len())
 }
 
-async fn open(client: &AdminClient) -> Result<(), String> {
-    if let Answer::Failed(failure) = client.unpause(ASK_DEADLINE).await {
+/// Opens what an intent names, without the catalog: every member that may still be closed and that nobody gave up,
+/// and looks at it for as long as a pause of the dead process may still land.
+pub async fn open_intent(config: &Config, intent: &OpenWindow, left: &Unopened, tell: impl Fn(String)) {
+    let journal = intent.journal();
+    let Some(plan) = journal.plan.as_ref().filter(|_| journal.open_intent()) else { return };
+    let members = members_of(intent);
+    let clients = find::clients_of_intent(config, &plan.group, &members);
+    open_all(&members, &clients, plan.drain + MARGIN + GRACE, left, &tell).await;
+}
+
+/// The members that an intent leaves open to doubt.
+pub(super) fn members_of(intent: &OpenWindow) -> Vec<Member> {
+    let journal = intent.journal();
+    if !journal.open_intent() {
+        return Vec::new();
+    }
+    let members = journal.members.iter().enumerate();
+    members.filter(|(index, _)| !journal.abandoned.contains(index)).map(|(_, member)| member.clone()).collect()
+}
+
+async fn open_all(
+    members: &[Member],
+    clients: &[AdminClient],
+    doubt: Duration,
+    left: &Unopened,
+    tell: &impl Fn(String),
+) {
+    left.set().extend(members.iter().map(ToString::to_string));
+    let each = members.iter().zip(clients).map(|(member, client)| keep_open(member, client, doubt, left, tell));
+    futures_util::future::join_all(each).await;
+}
+
+/// Opens a member, and comes back when it was open to the end of the doubt.
+async fn keep_open(member: &Member, client: &AdminClient, doubt: Duration, left: &Unopened, tell: &impl Fn(String)) {
+    let (clock, name) = (Clock::start(), member.to_string());
+    let mut delay = FIRST_RETRY;
+    let mut unpause = true;
+    loop {
+        let asked = clock.now().mono;
+        match open(client, unpause).await {
+            Ok(()) => {
+                left.set().remove(&name);
+                if asked >= doubt {
+                    return;
+                }
+                (unpause, delay) = (false, FIRST_RETRY);
+                tokio::time::sleep(DOUBT_POLL).await;
+            }
+            Err(why) => {
+                left.set().insert(name.clone());
+                tell(format!("{member}: {why}"));
+                unpause = true;
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(LONGEST_RETRY);
+                client.reconnect();
+            }
+        }
+    }
+}
+
+async fn open(client: &AdminClient, unpause: bool) -> Result<(), String> {
+    if unpause && let Answer::Failed(failure) = client.unpause(ASK_DEADLINE).await {
         return Err(failure.detail);
     }
     match client.check_paused(ASK_DEADLINE).await {

@@ -1,22 +1,23 @@
 //! The engine drives windows on real members: one task a window, at most one window a group.
 
-mod clock;
 mod drive;
 mod find;
 mod force;
 mod status;
 mod sweep;
 
-pub use clock::Clock;
-pub use force::force_open;
+pub use crate::clock::Clock;
+pub use drive::SHOW_EVERY;
+pub use force::{Unopened, force_open, open_intent};
 pub use status::Status;
 pub use sweep::{Sighting, sweep};
 
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
-use crate::domain::{Code, Reason, Trigger};
+use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
+use crate::observe::Metrics;
 use crate::scalar::discovery::Dns;
-use crate::window::{Event, Input, PAUSE_MARGIN, Plan, Window};
+use crate::window::{Input, Plan, Window};
 use drive::Drive;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -93,6 +94,7 @@ pub struct Engine {
     pub clock: Clock,
     pub catalog: Catalog,
     pub config: Arc<Config>,
+    pub metrics: Arc<Metrics>,
     dns: Dns,
     running: Arc<Mutex<Running>>,
 }
@@ -107,8 +109,8 @@ struct Running {
 
 impl Engine {
     #[must_use]
-    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, dns: Dns) -> Self {
-        Self { clock, catalog, config, dns, running: Arc::default() }
+    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, metrics: Arc<Metrics>, dns: Dns) -> Self {
+        Self { clock, catalog, config, metrics, dns, running: Arc::default() }
     }
 
     /// Begins a window of the group.
@@ -191,8 +193,8 @@ impl Engine {
         commands: mpsc::Receiver<Input>,
         status: watch::Sender<Status>,
     ) {
-        let (clock, catalog) = (self.clock, self.catalog.clone());
-        Drive { clock, catalog, clients, census, commands, status }.run(window).await;
+        let (clock, catalog, metrics) = (self.clock, self.catalog.clone(), self.metrics.clone());
+        Drive { clock, catalog, metrics, clients, census, commands, status }.run(window).await;
         let mut running = self.running();
         running.windows.remove(group);
         running.addresses.remove(group);
@@ -217,38 +219,73 @@ impl Engine {
         Ok((handle, receiver, sender))
     }
 
-    /// Begins to open whatever a dead process left, and answers with those windows. It does not wait for them.
+    /// Begins to open whatever a dead process left, and answers with those windows. It does not wait for them. A
+    /// journal that makes no sense is logged, and what it names is opened all the same.
     ///
     /// # Errors
-    /// The catalog cannot be read, or holds a journal that makes no sense; the others are recovered all the same.
-    pub async fn recover(&self) -> Result<Vec<Handle>, RecoverError> {
-        let mut handles = Vec::new();
-        let mut broken = None;
-        for (name, events) in self.catalog.open_windows().await? {
-            match self.recover_window(&events) {
-                Ok(handle) => handles.extend(handle),
-                Err(error) => broken = broken.or(Some(RecoverError::Journal { window: name, error })),
-            }
-        }
-        broken.map_or(Ok(handles), Err)
+    /// The catalog cannot be read.
+    pub async fn recover(&self) -> Result<Vec<Handle>, CatalogError> {
+        let open = self.catalog.open_windows().await?;
+        Ok(open.into_iter().filter_map(|open| self.recover_window(open)).collect())
     }
 
-    fn recover_window(&self, events: &[Event]) -> Result<Option<Handle>, crate::window::Illegal> {
-        let Some(window) = Window::recover(events, self.clock.now())? else { return Ok(None) };
+    fn recover_window(&self, open: OpenWindow) -> Option<Handle> {
+        if let Some(damage) = &open.damage {
+            tracing::error!(window = %open.window, "{damage}; what it names is opened, its verdict stays open");
+            return self.open_without_journal(open);
+        }
+        let now = self.clock.now();
+        let window = match Window::recover(&open.events, now) {
+            Ok(window) => window?,
+            Err(error) => {
+                tracing::error!(window = %open.window, "read its journal: {error}; what it names is opened");
+                return self.open_without_journal(open);
+            }
+        };
         let plan = window.plan().clone();
         tracing::warn!(window = %plan.window, group = %plan.group, "opening what a dead daemon left");
-        // Two journals of one group cannot both be open; the second would wait for the next start.
-        let Ok((handle, commands, status)) = self.reserve(&plan.group, plan.window.clone()) else { return Ok(None) };
+        // Its verdict waits for the next start when another window of its group is being recovered; its members do not.
+        let Ok((handle, commands, status)) = self.reserve(&plan.group, plan.window.clone()) else {
+            return self.open_without_journal(open);
+        };
         let clients = find::clients_of_intent(&self.config, &plan.group, window.members());
         let addresses = window.members().iter().map(|member| member.address.clone()).collect();
         self.running().addresses.insert(plan.group.clone(), addresses);
+        // Shown before its task runs: whoever looks now sees its group and its members.
+        status.send_replace(Status::of(&window, window.members().into(), now));
         let engine = self.clone();
         tokio::spawn(async move {
             let census: drive::Census =
                 Box::new(|| Box::pin(std::future::ready(Err(Reason::new(Code::Interrupted, "recovered")))));
             engine.drive(&plan.group, window, clients, census, commands, status).await;
         });
-        Ok(Some(handle))
+        Some(handle)
+    }
+
+    /// Opens what a journal names that cannot be continued. Its group waits for it, where the group is free.
+    fn open_without_journal(&self, open: OpenWindow) -> Option<Handle> {
+        let plan = open.journal().plan.clone()?;
+        let members = force::members_of(&open);
+        if members.is_empty() {
+            return None;
+        }
+        let reserved = self.reserve(&plan.group, plan.window.clone()).ok();
+        let handle = reserved.as_ref().map(|(handle, ..)| handle.clone());
+        let engine = self.clone();
+        tokio::spawn(async move {
+            let left = Unopened::default();
+            if let Some((_, _, status)) = &reserved {
+                let doubtful = members.iter().map(ToString::to_string).collect();
+                status.send_modify(|status| {
+                    (status.members, status.doubtful, status.recovered) = (members.into(), doubtful, true);
+                });
+            }
+            open_intent(&engine.config, &open, &left, |line| tracing::warn!(window = %open.window, "{line}")).await;
+            if reserved.is_some() {
+                engine.running().windows.remove(&plan.group);
+            }
+        });
+        handle
     }
 
     /// The window that the group is in.
@@ -283,13 +320,4 @@ impl Engine {
         // A panic elsewhere must not keep members closed.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// What keeps recovery from beginning.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    #[error("read the open intents: {0}")]
-    Catalog(#[from] CatalogError),
-    #[error("read the journal of window {window}: {error}")]
-    Journal { window: String, error: crate::window::Illegal },
 }

@@ -3,6 +3,8 @@
 //! Every connection carries one request and lives for a few seconds at most. There is a limit to them; beyond it the
 //! oldest gives way, so that idle or slow clients cannot keep a probe or a scrape out.
 
+#![allow(clippy::disallowed_methods, reason = "the pages are shell: a reading is shown, nothing is decided by it")]
+
 use crate::observe::{Health, Metrics};
 use axum::Router;
 use axum::extract::State;
@@ -14,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tracing_appender::non_blocking::ErrorCounter;
@@ -121,14 +123,14 @@ async fn metrics(State(pages): State<Pages>) -> Response {
     if let Some(counter) = &pages.dropped_lines {
         pages.metrics.log_lines_dropped(counter.dropped_lines() as u64);
     }
-    match pages.metrics.render(&pages.health, Instant::now()) {
+    match pages.metrics.render(&pages.health, crate::clock::instant()) {
         Ok(page) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], page).into_response(),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("render metrics: {error}\n")),
     }
 }
 
 async fn healthz(State(pages): State<Pages>) -> Response {
-    match pages.health.alive(Instant::now()) {
+    match pages.health.alive(crate::clock::instant()) {
         Ok(()) => text(StatusCode::OK, "alive\n".to_owned()),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, why + "\n"),
     }

@@ -16,7 +16,7 @@ struct Server {
 
 async fn server(limits: Limits, beat_limit: Duration) -> Server {
     let metrics = Arc::new(Metrics::new("0.1.0", jiff::Timestamp::UNIX_EPOCH).expect("metrics"));
-    let health = Arc::new(Health::new(Instant::now(), beat_limit));
+    let health = Arc::new(Health::new(crate::clock::instant(), beat_limit));
     let pages = Pages { metrics, health, dropped_lines: None };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

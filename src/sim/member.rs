@@ -1,5 +1,7 @@
 //! A stand-in member on a loopback address: a gate behind the real protocol, with faults to order.
 
+#![allow(clippy::disallowed_methods, reason = "a stand-in is a process of its own, with its own clock")]
+
 use super::gate::{Entry, Flavour};
 use super::server::Service;
 use super::shared::{Shared, lock};
@@ -88,7 +90,7 @@ impl SimMember {
     /// The address was taken by someone else meanwhile.
     pub async fn restart(&self) -> io::Result<()> {
         self.stop();
-        let give_up = Instant::now() + Duration::from_secs(5);
+        let give_up = crate::clock::instant() + Duration::from_secs(5);
         loop {
             match serve(self.address, self.tls.as_ref(), &self.shared) {
                 Ok((_, fate)) => {
@@ -96,7 +98,7 @@ impl SimMember {
                     return Ok(());
                 }
                 // The old listener is closed by its task, a moment after it was told.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < give_up => {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse && crate::clock::instant() < give_up => {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
                 Err(error) => return Err(error),

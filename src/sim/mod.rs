@@ -3,10 +3,12 @@
 mod check;
 pub mod faults;
 pub mod gate;
+mod inject;
 pub mod member;
 pub mod random;
 mod server;
 mod shared;
+mod traffic;
 mod wire;
 mod witness;
 pub mod world;

@@ -1,5 +1,7 @@
 //! What a stand-in member's server tasks and its handle share: the gate, who waits at it, and the ordered faults.
 
+#![allow(clippy::disallowed_methods, reason = "a stand-in is a process of its own, with its own clock")]
+
 use super::gate::{Entry, Flavour, Gate, PauseOutcome};
 use super::member::{Call, Request, Transaction};
 use std::collections::{BTreeMap, VecDeque};
@@ -49,7 +51,7 @@ impl Shared {
             lost_answers: 0,
             delay: Duration::ZERO,
         };
-        Self { flavour, epoch: Instant::now(), state: Mutex::new(state), hanging: watch::Sender::new(false) }
+        Self { flavour, epoch: crate::clock::instant(), state: Mutex::new(state), hanging: watch::Sender::new(false) }
     }
 
     pub(super) const fn flavour(&self) -> Flavour {
@@ -77,7 +79,7 @@ impl Shared {
         if state.calls.len() == LOG_LENGTH {
             state.calls.pop_front();
         }
-        state.calls.push_back(Call { at: Instant::now(), life, request });
+        state.calls.push_back(Call { at: crate::clock::instant(), life, request });
     }
 
     pub(super) async fn obey_faults(&self) {

@@ -32,6 +32,8 @@ pub(super) struct Witness {
     append: Option<(Duration, bool)>,
     /// An append before the verdict's failed or stalled.
     append_void: bool,
+    /// A member was found open after its acknowledgement.
+    found_open: bool,
     opened: bool,
 }
 
@@ -69,6 +71,9 @@ impl Witness {
                 None if self.first_pause.is_none() => self.known_foreign[member] = true,
                 _ => {}
             },
+            (Call::CheckPaused, Answer::Looked { paused: false }) if self.pause_completed.is_some() => {
+                self.found_open = true;
+            }
             (_, Answer::Failed(failure)) => {
                 self.failed += 1;
                 if matches!(failure.kind, FailureKind::StillPausedByOther | FailureKind::PauseInProgress) {
@@ -83,6 +88,10 @@ impl Witness {
     pub fn asks(&mut self, now: Duration, window: &Window, effects: &[Effect]) -> Result<(), &'static str> {
         if window.pause_completed().is_some() {
             self.pause_completed.get_or_insert(now);
+        }
+        let void = self.found_open || self.failed > 0 && self.first_pause.is_some();
+        if void && window.unpause_started().is_none() {
+            return Err("a window that was void went on");
         }
         for effect in effects {
             match effect {

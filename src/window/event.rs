@@ -12,8 +12,6 @@ pub const MARGIN: Duration = Duration::from_secs(5);
 pub const ASK_DEADLINE: Duration = Duration::from_secs(3);
 /// How long an append may take before it voids the window.
 pub const APPEND_DEADLINE: Duration = Duration::from_secs(2);
-/// What `max_pause` must leave beside the drains and the hold, for requests on their way.
-pub const PAUSE_MARGIN: Duration = Duration::from_secs(1);
 
 /// What a window was asked to do, before anything happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,7 +11,7 @@ mod machine;
 mod member;
 mod verdict;
 
-pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, PAUSE_MARGIN, Plan};
+pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan};
 pub use input::{Call, Effect, Input};
 pub use journal::{Illegal, Journal, Phase};
 pub use machine::{State, Window};

@@ -1,5 +1,5 @@
 use crate::support::{
-    Other, append_all, at, consistent, discarded, events, execute, intent, open, place, refused, say, told,
+    Other, append_all, at, consistent, discarded, events, execute, intent, journals, open, place, refused, say, told,
 };
 use std::time::Duration;
 use stillpoint::catalog::{AppendError, CatalogError, WindowRow};
@@ -139,7 +139,7 @@ async fn reopening_continues_under_a_greater_epoch() {
     let mut epochs = Vec::new();
     for (number, event) in (0u32..).zip(&written) {
         let catalog = open(&path).await;
-        let open_windows = catalog.open_windows().await.unwrap();
+        let open_windows = journals(&catalog).await;
         let expected = if number == 0 { vec![] } else { vec![("a".to_owned(), written[..number as usize].to_vec())] };
         assert_eq!(open_windows, expected);
         catalog.append("a", number, event).await.unwrap();
@@ -148,23 +148,27 @@ async fn reopening_continues_under_a_greater_epoch() {
     }
     assert_eq!(epochs, [1, 2, 3, 4, 5]);
     let catalog = open(&path).await;
-    assert_eq!(catalog.open_windows().await.unwrap(), []);
+    assert_eq!(journals(&catalog).await, []);
     let written_by: Vec<i64> = catalog.journal("a").await.unwrap().iter().map(|entry| entry.epoch).collect();
     assert_eq!(written_by, epochs);
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_read_is_named() {
+async fn a_journal_that_cannot_be_read_is_named_and_does_not_hide_the_others() {
     let (_directory, path) = place();
     let catalog = open(&path).await;
     append_all(&catalog, "a", &[intent("a", "payments", 0), Event::Paused { at: at(1) }]).await;
-    execute(&path, "UPDATE events SET body = '{\"event\":\"pau' WHERE number = 1").await;
-    let error = catalog.open_windows().await.unwrap_err();
-    assert_eq!(error.to_string(), "event 1 of window a cannot be read");
-    execute(&path, "DELETE FROM events WHERE number = 0").await;
-    execute(&path, "UPDATE events SET body = '{\"event\":\"paused\",\"at\":\"2027-01-15T08:00:01Z\"}'").await;
-    let error = catalog.open_windows().await.unwrap_err();
-    assert_eq!(error.to_string(), "the journal of window a lacks event 0");
+    append_all(&catalog, "b", &[intent("b", "orders", 1), Event::Paused { at: at(2) }]).await;
+    execute(&path, "UPDATE events SET body = '{\"event\":\"pau' WHERE number = 1 AND window_id = 'a'").await;
+    let found = catalog.open_windows().await.unwrap();
+    assert_eq!(found[0].damage.as_ref().unwrap().to_string(), "event 1 of window a cannot be read");
+    assert_eq!(found[0].events, [intent("a", "payments", 0)], "its members are known");
+    assert!(found[0].journal().open_intent());
+    assert!(found[1].damage.is_none() && found[1].events.len() == 2);
+    execute(&path, "DELETE FROM events WHERE number = 0 AND window_id = 'a'").await;
+    let found = catalog.open_windows().await.unwrap();
+    assert_eq!(found[0].damage.as_ref().unwrap().to_string(), "the journal of window a lacks event 0");
+    assert!(found[0].events.is_empty() && found[1].damage.is_none());
 }
 
 #[tokio::test]

@@ -56,7 +56,7 @@ async fn a_missed_slot_is_in_the_history_once() {
     assert_eq!((row.verdict, row.slot, row.started), (Some(Verdict::Missed), Some(at(0)), at(0)));
     assert_eq!((row.trigger, &row.reasons), (Trigger::Schedule, &vec![reason]));
     assert_eq!(catalog.journal(&row.window).await.unwrap(), []);
-    assert_eq!(catalog.open_windows().await.unwrap(), []);
+    assert!(catalog.open_windows().await.unwrap().is_empty());
     assert_eq!(catalog.points(None, 10).await.unwrap(), []);
 }
 

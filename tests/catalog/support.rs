@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
-use stillpoint::catalog::Catalog;
+use stillpoint::catalog::{Catalog, Reader};
 use stillpoint::domain::{Code, Evidence, Interval, Member, Reason, Trigger, Verdict};
 use stillpoint::window::{End, Event, Outcome, Plan};
 
@@ -100,6 +100,13 @@ pub async fn append_all(catalog: &Catalog, window: &str, events: &[Event]) {
     for (number, event) in (0u32..).zip(events) {
         catalog.append(window, number, event).await.expect("the event is appended");
     }
+}
+
+/// The open windows, none of them damaged.
+pub async fn journals(reader: &Reader) -> Vec<(String, Vec<Event>)> {
+    let found = reader.open_windows().await.unwrap();
+    assert!(found.iter().all(|window| window.damage.is_none()), "{found:?}");
+    found.into_iter().map(|window| (window.window, window.events)).collect()
 }
 
 pub async fn events(catalog: &Catalog, window: &str) -> Vec<Event> {

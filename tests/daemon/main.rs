@@ -1,8 +1,18 @@
 //! The real program against stand-in members that keep the measured rules.
 
+mod disks;
+mod foreign;
+mod hand;
+mod limits;
+mod names;
 mod rig;
+mod schedules;
+mod second;
+mod signals;
+mod stages;
+mod tls;
 
-use rig::{LIMIT, Rig, get};
+use rig::{LIMIT, Rig, get, support};
 use rustix::process::Signal;
 
 const SHORT: &str = "{hold: 2s, drain: 2s, max_pause: 10s}";
@@ -60,8 +70,7 @@ fn sigkill_in_the_hold_is_opened_by_the_next_start() {
     let _daemon = rig.daemon();
     rig.wait_until_paused(0);
     let history = || Rig::json(&rig.run(&["history", "-o", "json"]).1);
-    let verdict =
-        rig::support::wait_until("the verdict", LIMIT, || history()[0]["verdict"].as_str().map(str::to_owned));
+    let verdict = support::wait_until("the verdict", LIMIT, || history()[0]["verdict"].as_str().map(str::to_owned));
     assert_eq!(verdict, "discarded");
     assert_eq!(history()[0]["reasons"][0]["code"], "interrupted");
 }
@@ -77,4 +86,9 @@ fn sigterm_in_the_hold_opens_everything_before_the_end() {
     assert_eq!(rig.paused(), 0);
     assert_eq!(window.wait(LIMIT).code(), Some(3), "{}", window.tail());
     assert_eq!(Rig::json(&window.output())["reasons"][0]["code"], "shutdown");
+}
+
+/// The first reason's code of a report or a row of the history.
+fn code(report: &serde_json::Value) -> String {
+    report["reasons"][0]["code"].as_str().unwrap_or_default().to_owned()
 }

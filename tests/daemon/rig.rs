@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use stillpoint::sim::{Flavour, SimMember};
+use stillpoint::domain::{Member, Product};
+use stillpoint::scalar::{AdminClient, Connector};
+use stillpoint::sim::{Flavour, Request, SimMember};
 use support::ports::free_port;
 use support::process::Process;
 
@@ -21,6 +23,15 @@ pub struct Rig {
     pub folder: tempfile::TempDir,
     starts: std::cell::Cell<u32>,
     pub http: u16,
+    /// Keeps the small disk's mount namespace.
+    disk: Option<Process>,
+}
+
+/// A command in that process's mount namespace.
+fn inside(keeper: &Process) -> Command {
+    let mut command = Command::new("nsenter");
+    command.args(["--user", "--mount", "--preserve-credentials", "--target", &keeper.id().to_string(), "--"]);
+    command
 }
 
 impl Rig {
@@ -59,18 +70,64 @@ impl Rig {
         );
         std::fs::write(folder.path().join("config.yaml"), config).unwrap();
         drop(_guard);
-        Self { runtime, members, folder, starts: std::cell::Cell::new(0), http }
+        Self { runtime, members, folder, starts: std::cell::Cell::new(0), http, disk: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
+    /// Changes the config.
+    pub fn replace(&self, old: &str, new: &str) {
+        let text = read(&self.path("config.yaml"));
+        assert!(text.contains(old), "{old:?} is not in {text}");
+        std::fs::write(self.path("config.yaml"), text.replace(old, new)).unwrap();
+    }
+
     /// The program with its config.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
+        let mut command = match &self.disk {
+            None => Command::new(env!("CARGO_BIN_EXE_stillpoint")),
+            Some(keeper) => {
+                let mut command = inside(keeper);
+                command.arg(env!("CARGO_BIN_EXE_stillpoint"));
+                command
+            }
+        };
         command.arg("--config").arg(self.path("config.yaml")).args(arguments);
         command
+    }
+
+    /// Puts the catalog on a disk of 4 MB, which only the commands of this rig see.
+    pub fn on_a_small_disk(mut self) -> Self {
+        let disk = self.path("disk");
+        std::fs::create_dir(&disk).unwrap();
+        let folder = self.folder.path().display().to_string();
+        self.replace("/catalog.db\n", &format!("/disk/catalog.db\n  socket: {folder}/stillpoint.sock\n"));
+        let mut command = Command::new("unshare");
+        let script = "mount -t tmpfs -o size=4m none \"$0\" && echo mounted && exec sleep 600";
+        command.args(["--mount", "--map-root-user", "sh", "-c", script]).arg(&disk);
+        let mut keeper = Process::start("the disk's keeper", &command, &self.path("keeper.log"));
+        keeper.wait_for_line("mounted", LIMIT);
+        self.disk = Some(keeper);
+        self
+    }
+
+    /// Runs a shell line where the small disk is.
+    pub fn on_disk(&self, script: &str) {
+        let mut command = inside(self.disk.as_ref().expect("there is a small disk"));
+        let done = command.args(["sh", "-c", script]).arg(self.path("disk")).output().unwrap();
+        assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+
+    /// Nothing more fits on the small disk.
+    pub fn fill(&self) {
+        let blocks = [65_536, 4_096, 1].map(|size| format!("dd if=/dev/zero bs={size} count=1000000 2>&1"));
+        self.on_disk(&format!("({}) >> \"$0/ballast\" || true", blocks.map(|dd| format!("{dd} || true")).join("; ")));
+    }
+
+    pub fn make_room(&self) {
+        self.on_disk("rm \"$0/ballast\"");
     }
 
     /// Starts the program in the background.
@@ -100,6 +157,54 @@ impl Rig {
 
     pub fn wait_until_paused(&self, count: usize) {
         support::wait_until("members are paused", LIMIT, || (self.paused() == count).then_some(()));
+    }
+
+    /// How many requests of that kind each member got.
+    pub fn counts(&self, wanted: impl Fn(&Request) -> bool) -> Vec<usize> {
+        let count = |member: &SimMember| member.calls().iter().filter(|call| wanted(&call.request)).count();
+        self.members.iter().map(count).collect()
+    }
+
+    pub fn pauses(&self) -> usize {
+        self.counts(|request| matches!(request, Request::Pause { .. })).iter().sum()
+    }
+
+    pub fn unpauses(&self) -> usize {
+        self.counts(|request| *request == Request::Unpause).iter().sum()
+    }
+
+    /// Someone else pauses a member.
+    pub fn pause_as_someone_else(&self, member: usize) {
+        let answer = self.client(member, |client| async move { client.pause(LIMIT, LIMIT).await });
+        assert_eq!(answer, stillpoint::scalar::Answer::Ok);
+    }
+
+    /// Someone else unpauses a member.
+    pub fn unpause_as_someone_else(&self, member: usize) {
+        let answer = self.client(member, |client| async move { client.unpause(LIMIT).await });
+        assert_eq!(answer, stillpoint::scalar::Answer::Ok);
+    }
+
+    fn client<T, F: Future<Output = T>>(&self, member: usize, ask: impl FnOnce(AdminClient) -> F) -> T {
+        let address = self.members[member].address().to_string();
+        let member = Member { cluster: "orders".into(), name: address.clone(), address, stage: 0 };
+        self.block_on(async { ask(Connector::plaintext(Product::Custom).client(&member)).await })
+    }
+
+    /// The history's rows, newest first.
+    pub fn history(&self) -> Vec<serde_json::Value> {
+        let (code, output, errors) = self.run(&["history", "-o", "json"]);
+        assert_eq!(code, 0, "{errors}");
+        Self::json(&output).as_array().unwrap().clone()
+    }
+
+    /// Waits until the newest window has that verdict, and answers with its first reason's code.
+    pub fn wait_for_verdict(&self, verdict: &str) -> String {
+        support::wait_until(verdict, LIMIT, || {
+            let rows = self.history();
+            let row = rows.first().filter(|row| row["verdict"] == verdict)?;
+            Some(row["reasons"][0]["code"].as_str().unwrap_or_default().to_owned())
+        })
     }
 
     /// Runs something of the members' on their runtime.

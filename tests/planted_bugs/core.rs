@@ -11,7 +11,9 @@ mod sim {
     mod check;
     pub mod faults;
     pub mod gate;
+    mod inject;
     pub mod random;
+    mod traffic;
     mod witness;
     pub mod world;
     pub use check::Violation;

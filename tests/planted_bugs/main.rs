@@ -17,7 +17,9 @@ const SOURCES: &[&str] = &[
     "sim/check.rs",
     "sim/faults.rs",
     "sim/gate.rs",
+    "sim/inject.rs",
     "sim/random.rs",
+    "sim/traffic.rs",
     "sim/witness.rs",
     "sim/world.rs",
 ];

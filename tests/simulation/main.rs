@@ -114,6 +114,11 @@ mod pinned {
     }
 
     #[test]
+    fn the_restore_point_ends_before_the_last_look_was_asked() {
+        run(&Setup::seeded(23_180));
+    }
+
+    #[test]
     fn a_stopped_daemon_does_not_pause_its_next_stage_after_another_closed_the_intent() {
         replay(1_693_970, 2, &[(8, Fault::TwoLeaders)]);
     }

@@ -13,6 +13,7 @@ const HOUR: u64 = 3_600_000;
 
 const LEAD: Range = Range::millis(defaults::LEAD, 100, HOUR);
 const STARTING_DEADLINE: Range = Range::millis(defaults::STARTING_DEADLINE, 100, 24 * HOUR);
+const REFUSED_RETRY: Range = Range::millis(defaults::REFUSED_RETRY, 100, HOUR);
 const RETRY_DELAY: Range = Range::millis(defaults::RETRY_DELAY, 100, 24 * HOUR);
 const HOLD: Range = Range { default: defaults::HOLD, least: SHORTEST_HOLD, most: Duration::from_secs(600) };
 const DRAIN: Range = Range::millis(defaults::DRAIN, 100, HOUR);
@@ -108,6 +109,7 @@ fn read_schedule(check: &mut Check<'_>, path: &KeyPath, raw: raw::Schedule, hold
     let time_zone = check.take(&path.key("time_zone"), schedule::time_zone(zone));
     let lead = check.span(&path.key("lead"), raw.lead.as_ref(), LEAD);
     let deadline = check.span(&path.key("starting_deadline"), raw.starting_deadline.as_ref(), STARTING_DEADLINE);
+    let refused_retry = check.span(&path.key("refused_retry"), raw.refused_retry.as_ref(), REFUSED_RETRY);
     let retry_delay = check.span(&path.key("retry_delay"), raw.retry_delay.as_ref(), RETRY_DELAY);
     let attempts = raw.attempts.unwrap_or(defaults::ATTEMPTS);
     if !(1..=MOST_ATTEMPTS).contains(&attempts) {
@@ -130,6 +132,7 @@ fn read_schedule(check: &mut Check<'_>, path: &KeyPath, raw: raw::Schedule, hold
         time_zone: time_zone.unwrap_or(chrono_tz::UTC),
         lead: lead.unwrap_or_default(),
         starting_deadline: deadline.unwrap_or_default(),
+        refused_retry: refused_retry.unwrap_or_default(),
         attempts,
         retry_delay: retry_delay.unwrap_or_default(),
     }
