@@ -2,7 +2,7 @@
 
 use super::MANY;
 use super::members::{Members, cpu, raise_open_files};
-use super::table::Table;
+use super::table::{Table, median_of};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -56,10 +56,12 @@ pub fn measure(table: &mut Table) {
     let list = |rounds: &[Closed], of: fn(&Closed) -> Duration| -> Vec<f64> {
         rounds.iter().map(|round| of(round).as_secs_f64() * 1e3).collect()
     };
+    let (pausing, opening): (fn(&Closed) -> Duration, fn(&Closed) -> Duration) =
+        (|round| round.pausing, |round| round.opening);
     let whole: fn(&Closed) -> Duration = |round| round.pausing + round.opening;
     for (name, rounds) in [("bare fan-out", &bare), ("window", &windows)] {
-        table.add(&format!("1,000 members, {name}: pausing"), "ms", &list(rounds, |round| round.pausing), "");
-        table.add(&format!("1,000 members, {name}: opening"), "ms", &list(rounds, |round| round.opening), "");
+        table.add(&format!("1,000 members, {name}: pausing"), "ms", &list(rounds, pausing), "");
+        table.add(&format!("1,000 members, {name}: opening"), "ms", &list(rounds, opening), "");
         table.add(&format!("1,000 members, {name}: both"), "ms", &list(rounds, whole), "");
         table.add(&format!("1,000 members, {name}: own CPU"), "ms", &list(rounds, |round| round.cpu[0]), "");
         table.add(&format!("1,000 members, {name}: members' CPU"), "ms", &list(rounds, |round| round.cpu[1]), "");
@@ -67,6 +69,10 @@ pub fn measure(table: &mut Table) {
     let ratio: Vec<f64> =
         bare.iter().zip(&windows).map(|(a, b)| whole(b).as_secs_f64() / whole(a).as_secs_f64()).collect();
     table.add("1,000 members, window / bare fan-out beside it", "times", &ratio, "1.0 to 1.2");
+    for (name, of) in [("pausing", pausing), ("opening", opening), ("both", whole)] {
+        let ratio = median_of(&list(&windows, of)) / median_of(&list(&bare, of));
+        table.add(&format!("1,000 members, median window / median bare: {name}"), "times", &[ratio], "1.0 to 1.2");
+    }
 }
 
 async fn warm(addresses: &[String]) -> Vec<AdminClient<Channel>> {

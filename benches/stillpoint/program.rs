@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 const ROUNDS: usize = 10;
+/// A recovered window is looked after until no pause of the dead daemon can land any more: 11 s a round.
+const KILLS: usize = 6;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A folder with a config for the members, and the program started in it.
@@ -20,7 +22,7 @@ impl Place {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let addresses: Vec<String> = members.addresses.iter().map(|address| format!("\"{address}\"")).collect();
         let config = format!(
-            "daemon:\n  catalog: sqlite://{}/catalog.db\n  sweep_interval: 1h\ngroups:\n  bench:\n    window: {{hold: \
+            "daemon:\n  catalog: sqlite://{}/catalog.db\n  http: null\n  sweep_interval: 1h\ngroups:\n  bench:\n    window: {{hold: \
              {hold}, drain: 5s, max_pause: 120s}}\n    clusters:\n      all: {{product: custom, addresses: [{}]}}\n",
             folder.path().display(),
             addresses.join(", ")
@@ -103,7 +105,7 @@ pub fn start_after_kill(table: &mut Table) {
     let mut members = Members::start(MANY);
     let place = Place::new(&members, "60s");
     let (mut firsts, mut lasts) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..KILLS {
         let daemon = place.daemon();
         let _window = place.start(&["window", "bench"]);
         members.wait_until_closed(MANY);
