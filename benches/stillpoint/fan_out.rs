@@ -11,6 +11,7 @@ use stillpoint::catalog::Catalog;
 use stillpoint::config::{Cluster, Config, Daemon, Group, Source, WindowSettings};
 use stillpoint::domain::{Product, Trigger, Verdict};
 use stillpoint::engine::{Clock, Engine, Order};
+use stillpoint::observe::Metrics;
 use stillpoint::scalar::discovery::Dns;
 use stillpoint::scalar::rpc::PauseRequest;
 use stillpoint::scalar::rpc::admin_client::AdminClient;
@@ -135,7 +136,9 @@ async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
     };
     let groups = BTreeMap::from([("bench".to_owned(), group.clone())]);
     let catalog = Catalog::open(&path).await.expect("a catalog");
-    (Engine::new(Clock::start(), catalog, Arc::new(Config { daemon, groups }), Dns::System), group)
+    let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups }));
+    let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
+    (Engine::new(clock, catalog, config, metrics, Dns::System), group)
 }
 
 /// A whole window: journal, checks, hold, verdict.
