@@ -57,8 +57,8 @@ pub fn measure(table: &mut Table) {
     let list = |rounds: &[Closed], of: fn(&Closed) -> Duration| -> Vec<f64> {
         rounds.iter().map(|round| of(round).as_secs_f64() * 1e3).collect()
     };
-    let (pausing, opening): (fn(&Closed) -> Duration, fn(&Closed) -> Duration) =
-        (|round| round.pausing, |round| round.opening);
+    let pausing: fn(&Closed) -> Duration = |round| round.pausing;
+    let opening: fn(&Closed) -> Duration = |round| round.opening;
     let whole: fn(&Closed) -> Duration = |round| round.pausing + round.opening;
     for (name, rounds) in [("bare fan-out", &bare), ("window", &windows)] {
         table.add(&format!("1,000 members, {name}: pausing"), "ms", &list(rounds, pausing), "");
