@@ -93,10 +93,10 @@ fn a_member_whose_process_is_gone_can_be_given_up_by_name() {
     killed_alone(&rig);
     rig.members[2].stop();
     let gone = rig.members[2].address().to_string();
-    let _daemon = rig.daemon();
+    let daemon = rig.daemon();
     rig.wait_until_paused(0);
     let (exit, output, errors) = rig.run(&["recover"]);
-    assert!(exit == 0 && output.contains(&gone), "{exit}: {output}{errors}");
+    assert!(exit == 0 && output.contains(&gone), "{exit}: {output}{errors}{}", daemon.tail());
     let (exit, output, errors) = rig.run(&["recover", "--abandon", "nobody"]);
     assert_eq!(exit, 1, "{output}{errors}");
     assert_eq!(rig.run(&["recover", "--abandon", &gone]).0, 0);

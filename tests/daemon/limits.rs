@@ -42,7 +42,8 @@ fn a_daemon_that_was_stopped_in_the_hold_does_not_call_the_window_consistent() {
     let rig = Rig::new(1, LONG);
     let mut daemon = rig.daemon();
     let mut window = rig.start(&["window", "shop", "-o", "json"]);
-    rig.wait_until_paused(3);
+    // Stopped before it has read the acknowledgements it would rightly begin its hold after them.
+    daemon.wait_for_line("pause completed at", LIMIT);
     daemon.signal(Signal::STOP);
     std::thread::sleep(Duration::from_millis(6500));
     assert_eq!(rig.paused(), 3);
@@ -51,5 +52,7 @@ fn a_daemon_that_was_stopped_in_the_hold_does_not_call_the_window_consistent() {
     rig.wait_until_paused(0);
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     assert_eq!(window.wait(LIMIT).code(), Some(3), "{}", window.tail());
-    assert_eq!(code(&Rig::json(&window.output())), "unwatched");
+    // Whether a look was on its way when it was stopped decides which of the two it is.
+    let code = code(&Rig::json(&window.output()));
+    assert!(["unwatched", "unanswered"].contains(&code.as_str()), "{code}");
 }

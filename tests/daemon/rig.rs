@@ -45,14 +45,8 @@ impl Rig {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let _guard = runtime.enter();
         let flavours = [Flavour::Scalardb, Flavour::ScalardlOld, Flavour::ScalardlNew];
-        let members: Vec<SimMember> = flavours
-            .iter()
-            .flat_map(|flavour| (0..each).map(|_| *flavour))
-            .map(|flavour| {
-                let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-                SimMember::start(address, flavour, None).unwrap()
-            })
-            .collect();
+        let members: Vec<SimMember> =
+            flavours.iter().flat_map(|flavour| (0..each).map(|_| *flavour)).map(member).collect();
         let addresses = |cluster: usize| {
             let of = members[cluster * each..(cluster + 1) * each].iter();
             of.map(|member| format!("\"{}\"", member.address())).collect::<Vec<_>>().join(", ")
@@ -147,7 +141,8 @@ impl Rig {
     pub fn daemon(&self) -> Process {
         let mut daemon =
             self.start(&["run", "--log-level", "debug,h2=warn,hyper=warn,tower=warn,hyper_util=warn,rustls=warn"]);
-        daemon.wait_for_line("ready:", LIMIT);
+        // Not "ready:" alone: hyper logs of its poll_ready.
+        daemon.wait_for_line("INFO ready: ", LIMIT);
         daemon
     }
 
@@ -235,4 +230,16 @@ pub fn get(port: u16, path: &str) -> String {
 
 pub fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_default()
+}
+
+/// A member on a port below the ephemeral ones, so that it can be started there again.
+fn member(flavour: Flavour) -> SimMember {
+    for _ in 0..20 {
+        match SimMember::start(SocketAddr::from(([127, 0, 0, 1], free_port())), flavour, None) {
+            // Another test binary was quicker.
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            started => return started.unwrap(),
+        }
+    }
+    panic!("every free port is taken before it is used");
 }
