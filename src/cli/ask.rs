@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::output::{Format, complain};
+use crate::catalog::OpenError;
 use crate::config::Config;
 use crate::daemon::Service;
 use crate::daemon::client::{self, Responses};
@@ -11,7 +12,12 @@ use crate::daemon::run::{Ending, Signals, service, stop};
 use crate::engine::SHOW_EVERY;
 use anyhow::Context;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
+
+/// How often, and how far apart, a daemon that holds the catalog is asked again before it counts as not answering.
+const STARTING_TRIES: u32 = 20;
+const STARTING_WAIT: Duration = Duration::from_millis(100);
 
 /// Where the answers come from.
 enum Answers {
@@ -43,13 +49,10 @@ pub enum Next {
 /// A daemon that does not answer, or a catalog that cannot be taken.
 pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyhow::Result<Asked> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let socket = &config.daemon.socket;
-    if let Some(responses) =
-        client::send(socket, &request).await.with_context(|| format!("ask the daemon at {}", socket.display()))?
-    {
-        return Ok(Asked { answers: Answers::Daemon(responses), signals, service: None });
-    }
-    let service = service(config.clone(), &mut signals).await?;
+    let service = match daemon_or_catalog(config, &request, &mut signals).await? {
+        Ok(responses) => return Ok(Asked { answers: Answers::Daemon(responses), signals, service: None }),
+        Err(service) => service,
+    };
     for mut handle in service.engine.recover().await? {
         output.tell(format_args!("opening what window {} left to doubt, which a process died over", handle.window));
         if !matches!(request, Request::Recover { .. }) {
@@ -67,6 +70,29 @@ pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyh
     let worker = service.clone();
     tokio::spawn(async move { control::handle(&worker, request, sender).await });
     Ok(Asked { answers: Answers::Here(responses), signals, service: Some(service) })
+}
+
+/// The daemon's answers, or else the catalog. A daemon that just starts holds the catalog before it listens.
+async fn daemon_or_catalog(
+    config: &Arc<Config>,
+    request: &Request,
+    signals: &mut Signals,
+) -> anyhow::Result<Result<Responses, Service>> {
+    let socket = &config.daemon.socket;
+    let mut tries = 0;
+    loop {
+        let asked = client::send(socket, request).await;
+        if let Some(responses) = asked.with_context(|| format!("ask the daemon at {}", socket.display()))? {
+            return Ok(Ok(responses));
+        }
+        match service(config.clone(), signals).await {
+            Err(error) if tries < STARTING_TRIES && matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
+                tries += 1;
+                tokio::time::sleep(STARTING_WAIT).await;
+            }
+            taken => return Ok(Err(taken?)),
+        }
+    }
 }
 
 impl Asked {

@@ -48,7 +48,7 @@ impl<'a> From<&'a WindowRow> for Row<'a> {
 /// Windows, newest first.
 pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, output: Format) -> anyhow::Result<Exit> {
     let rows = match Catalog::read(&config.daemon.catalog).await {
-        Err(OpenError::NoCatalog(_)) => Vec::new(),
+        Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => Vec::new(),
         reader => reader?.history(group, limit).await?,
     };
     if let Some(exit) = unknown(config, group, &rows) {
@@ -69,7 +69,7 @@ pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, outp
 /// Restore points, newest first.
 pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, output: Format) -> anyhow::Result<Exit> {
     let rows = match Catalog::read(&config.daemon.catalog).await {
-        Err(OpenError::NoCatalog(_)) => Vec::new(),
+        Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => Vec::new(),
         reader => reader?.points(group, limit).await?,
     };
     if let Some(exit) = unknown(config, group, &rows) {

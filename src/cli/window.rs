@@ -91,6 +91,9 @@ const fn verdict(report: &Report) -> Exit {
     }
 }
 
+/// Members that take longer to open are named.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// What was told already.
 struct Lines {
     output: Format,
@@ -114,7 +117,8 @@ impl Lines {
             self.state.clone_from(&progress.state);
             self.output.tell(format_args!("{}: {} ({} members)", progress.window, progress.state, progress.members));
         }
-        if !progress.doubtful.is_empty() && progress.unpause_started.is_some() {
+        let slow = progress.unpause_started.is_some_and(|at| crate::clock::wall() > at + PATIENCE);
+        if !progress.doubtful.is_empty() && slow {
             self.output.tell(format_args!("not known to be open yet: {}", some(&progress.doubtful)));
         }
     }
