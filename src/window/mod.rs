@@ -10,6 +10,7 @@ mod journal;
 mod machine;
 mod member;
 mod verdict;
+mod watch;
 
 pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan};
 pub use input::{Call, Effect, Input};

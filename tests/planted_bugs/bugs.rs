@@ -13,6 +13,7 @@ const DUE: &str = "window/due.rs";
 const MACHINE: &str = "window/machine.rs";
 const MEMBER: &str = "window/member.rs";
 const VERDICT: &str = "window/verdict.rs";
+const WATCH: &str = "window/watch.rs";
 const QUIET: &str = "domain/quiet.rs";
 
 pub const BUGS: &[Bug] = &[
@@ -43,7 +44,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a hung append voids nothing",
         edits: &[(
-            MACHINE,
+            WATCH,
             "since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE)",
             "since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE * 100)",
         )],
@@ -163,7 +164,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "nobody looks again before the unpause",
-        edits: &[(MACHINE, "all(|live| live.closed_since(until))", "all(|live| live.closed_since(ack.mono))")],
+        edits: &[(WATCH, "all(|live| live.closed_since(until))", "all(|live| live.closed_since(ack.mono))")],
     },
     Bug {
         name: "a member found open in the hold is passed over",
@@ -183,11 +184,11 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a hold that nobody watched ends well",
-        edits: &[(MACHINE, "now.mono > looked + LOOK_LIMIT", "now.mono > looked + LOOK_LIMIT * 100")],
+        edits: &[(WATCH, "now.mono > looked + LOOK_LIMIT", "now.mono > looked + LOOK_LIMIT * 100")],
     },
     Bug {
         name: "a clock step is ignored",
-        edits: &[(MACHINE, "if self.drifted() > CLOCK_STEP {", "if self.drifted() > CLOCK_STEP * 100 {")],
+        edits: &[(WATCH, "if self.drifted() > CLOCK_STEP {", "if self.drifted() > CLOCK_STEP * 100 {")],
     },
     Bug {
         name: "a nudge of the clock does not shrink the interval",
@@ -220,14 +221,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "the max_pause watchdog sleeps",
         edits: &[(
-            MACHINE,
+            WATCH,
             "if now.mono + WATCHDOG_LEAD >= first.mono + self.plan.max_pause {",
             "if now.mono + WATCHDOG_LEAD >= first.mono + self.plan.max_pause * 100 {",
         )],
     },
     Bug {
         name: "pauses follow an intent whose looks are long past",
-        edits: &[(MACHINE, "now.mono > asked + INTENT_LIMIT", "now.mono > asked + INTENT_LIMIT * 100")],
+        edits: &[(WATCH, "now.mono > asked + INTENT_LIMIT", "now.mono > asked + INTENT_LIMIT * 100")],
     },
     Bug {
         name: "the census after the window is not compared",
