@@ -8,7 +8,7 @@ CARGO ?= cargo
 .PHONY: demo test setup lint bench release
 
 demo:
-	$(CARGO) run --quiet -- demo
+	$(CARGO) run -- demo
 
 test: setup lint
 	$(CARGO) test --no-fail-fast

@@ -9,7 +9,6 @@ use rig::{LIMIT, Rig};
 use rustix::process::Signal;
 use std::io::Write;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 const SHORT: &str = "{hold: 2s, drain: 1s, max_pause: 10s}";
 const SCHEDULE: &str = "    schedule: {cron: \"0 3 * * *\", time_zone: Asia/Tokyo}\n";
@@ -189,8 +188,7 @@ fn each_exit_code_says_what_it_says() {
     assert_eq!(rig.run(&["window", "shop"]).0, 4);
     let mut force = rig.start(&["unpause", "shop", "--force"]);
     // It keeps trying; told to stop, it says which one is not known to be open.
-    std::thread::sleep(Duration::from_millis(500));
-    assert!(force.is_running(), "{}", force.tail());
+    force.wait_for_line(&rig.members[0].address().to_string(), LIMIT);
     force.signal(Signal::INT);
     assert_eq!(force.wait(LIMIT).code(), Some(5), "{}", force.tail());
     assert!(force.output().contains(&rig.members[0].address().to_string()), "{}", force.tail());

@@ -23,6 +23,7 @@ fn unpause_ends_a_pause_by_hand_and_its_verdict_stands() {
     let rig = Rig::new(1, SHORT);
     let _daemon = rig.daemon();
     assert_eq!(rig.run(&["pause", "shop", "--limit", "1m"]).0, 0);
+    // The pause itself: a person's hold of a good two seconds.
     std::thread::sleep(Duration::from_millis(2200));
     let (exit, output, errors) = rig.run(&["unpause", "shop"]);
     assert_eq!((exit, rig.paused()), (0, 0), "{output}{errors}");
@@ -36,6 +37,7 @@ fn a_pause_in_the_foreground_is_opened_by_control_c() {
     let mut pause = rig.start(&["pause", "shop", "--limit", "1m"]);
     pause.wait_for_line("closed; Ctrl-C opens it", LIMIT);
     assert_eq!(rig.paused(), 3);
+    // The pause itself: a person's hold of a good two seconds.
     std::thread::sleep(Duration::from_millis(2200));
     pause.signal(Signal::INT);
     assert_eq!(pause.wait(LIMIT).code(), Some(0), "{}", pause.tail());

@@ -45,6 +45,7 @@ fn a_daemon_that_was_stopped_in_the_hold_does_not_call_the_window_consistent() {
     // Stopped before it has read the acknowledgements it would rightly begin its hold after them.
     daemon.wait_for_line("pause completed at", LIMIT);
     daemon.signal(Signal::STOP);
+    // The fault itself: stopped for longer than members may go unwatched.
     std::thread::sleep(Duration::from_millis(6500));
     assert_eq!(rig.paused(), 3);
     daemon.signal(Signal::CONT);
