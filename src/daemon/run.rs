@@ -3,7 +3,7 @@
 use super::rescue::{StillClosed, rescue};
 use super::schedule::{Clockwork, expected_interval, next_slot};
 use super::{Service, attempts, control, sweeps};
-use crate::catalog::{Catalog, OpenError};
+use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::engine::{Engine, Handle, SHOW_EVERY};
@@ -109,11 +109,13 @@ pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<E
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
     let recovered = recover(&service).await?;
+    // From the first scrape on, counters say what the catalog says.
+    let seeded = seed(&service).await;
     let problem = match serve(&service, &health, dropped, &mut tasks).await {
         Err(error) => Some(error),
         Ok(()) => {
             tasks.spawn(beat(service.clone(), health.clone()));
-            tasks.spawn(begin(service.clone(), health.clone(), recovered));
+            tasks.spawn(begin(service.clone(), health.clone(), recovered, seeded));
             tokio::select! {
                 () = signals.next() => None,
                 Some(ended) = tasks.join_next() => Some(died(ended)),
@@ -147,10 +149,6 @@ async fn serve(
     let daemon = &service.engine.config.daemon;
     if let Some(address) = daemon.http {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
-        // From the first scrape on, counters say what the catalog says.
-        if let Err(error) = seed(service).await {
-            tracing::error!("read the catalog: {error}");
-        }
         tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
         let metrics = service.engine.metrics.clone();
         let pages = Pages { metrics, health: health.clone(), dropped_lines: Some(dropped) };
@@ -180,7 +178,7 @@ async fn recover(service: &Service) -> anyhow::Result<Vec<Handle>> {
 }
 
 /// The rest of a start: integrity, metrics, schedules. Then it supervises them for ever.
-async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
+async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mut seeded: Result<(), CatalogError>) {
     let opened = async {
         for mut handle in recovered {
             handle.seen_open().await;
@@ -196,10 +194,11 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
         tracing::error!("check the catalog: {error}; no schedule runs");
         std::future::pending::<()>().await;
     }
-    while let Err(error) = seed(&service).await {
+    while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
         tracing::error!("read the catalog: {error}");
         tokio::time::sleep(Duration::from_secs(5)).await;
+        seeded = seed(&service).await;
     }
     health.ready(CATALOG);
     let mut tasks = JoinSet::new();
@@ -227,7 +226,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>) {
     std::future::pending::<()>().await;
 }
 
-async fn seed(service: &Service) -> Result<(), crate::catalog::CatalogError> {
+async fn seed(service: &Service) -> Result<(), CatalogError> {
     let catalog = &service.engine.catalog;
     let totals = catalog.totals().await?.into_iter().map(|total| WindowTotal {
         group: total.group,

@@ -7,17 +7,13 @@ use crate::config::{Config, Group};
 use crate::domain::{Member, Reason};
 use crate::scalar::discovery::Dns;
 use crate::scalar::{AdminClient, Answer};
-use crate::window::{ASK_DEADLINE, MARGIN};
+use crate::window::{ASK_DEADLINE, DOUBT_POLL, GRACE, MARGIN};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
-/// How often an open member is looked at while a dead process's pause may still land on it.
-const DOUBT_POLL: Duration = Duration::from_millis(500);
-/// How much longer than its own deadline a request of a dead process may be on its way.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// The members that were not seen open yet. Cheap to clone.
 #[derive(Debug, Clone, Default)]

@@ -7,11 +7,11 @@ use crate::scalar::{Answer, Failure, FailureKind};
 use std::time::Duration;
 
 /// How long an unanswered request is waited for beyond its own deadline, should the shell forget it.
-const GRACE: Duration = Duration::from_secs(1);
+pub const GRACE: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LONGEST_RETRY: Duration = Duration::from_secs(5);
 /// How often a member is looked at while a pause may still land on it.
-const DOUBT_POLL: Duration = Duration::from_millis(500);
+pub const DOUBT_POLL: Duration = Duration::from_millis(500);
 
 /// The one pause request that a window sends to a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

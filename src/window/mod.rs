@@ -16,4 +16,4 @@ pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan
 pub use input::{Call, Effect, Input};
 pub use journal::{Illegal, Journal, Phase};
 pub use machine::{State, Window};
-pub use member::{Attempt, Live};
+pub use member::{Attempt, DOUBT_POLL, GRACE, Live};

@@ -129,6 +129,8 @@ fn opened_after(why: &str, spoil: impl Fn(&Rig), mend: impl Fn(&Rig)) {
     let mut daemon = rig.daemon();
     let _window = rig.start(&["window", "shop"]);
     rig.wait_until_paused(6);
+    // Killed within an append it would leave room in the log, and the disk would not be full for the next one.
+    rig.wait_until_recorded();
     daemon.kill();
     spoil(&rig);
     let mut next = rig.start(&["run"]);

@@ -44,6 +44,8 @@ fn a_daemon_that_was_stopped_in_the_hold_does_not_call_the_window_consistent() {
     let mut window = rig.start(&["window", "shop", "-o", "json"]);
     // Stopped before it has read the acknowledgements it would rightly begin its hold after them.
     daemon.wait_for_line("pause completed at", LIMIT);
+    // Nor with an append on its way: that would void the window first.
+    rig.wait_until_recorded();
     daemon.signal(Signal::STOP);
     // The fault itself: stopped for longer than members may go unwatched.
     std::thread::sleep(Duration::from_millis(6500));

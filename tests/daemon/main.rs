@@ -1,5 +1,7 @@
 //! The real program against stand-in members that keep the measured rules.
 
+#[path = "../support/authority.rs"]
+mod authority;
 mod disks;
 mod foreign;
 mod hand;

@@ -150,6 +150,14 @@ impl Rig {
         self.members.iter().filter(|member| member.is_paused()).count()
     }
 
+    /// Waits until the catalog holds that all were paused: no append is under way from then until the hold ends.
+    pub fn wait_until_recorded(&self) {
+        support::wait_until("the pause is recorded", LIMIT, || {
+            let history = Self::json(&self.run(&["history", "-o", "json"]).1);
+            history[0]["pause_completed"].is_string().then_some(())
+        });
+    }
+
     pub fn wait_until_paused(&self, count: usize) {
         support::wait_until("members are paused", LIMIT, || (self.paused() == count).then_some(()));
     }

@@ -1,33 +1,9 @@
 //! TLS and mutual TLS through the program: what does not fit is refused before anything is paused.
 
+use crate::authority::Authority;
 use crate::rig::Rig;
 use crate::{SHORT, code};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
 use stillpoint::sim::{Flavour, SimMember, SimTls};
-
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    fn issue(&self, name: &str, valid_until_year: i32) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.not_before = date_time_ymd(2001, 1, 1);
-        params.not_after = date_time_ymd(valid_until_year, 1, 1);
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-}
 
 /// A window over three plain members and one behind TLS; `more` goes into its TLS settings.
 fn window(name: &str, valid_until_year: i32, mutual: bool, more: &str) -> (Rig, SimMember, i32, serde_json::Value) {
