@@ -56,7 +56,7 @@ fn journal(window: &str) -> Vec<Event> {
     };
     let member = |index: usize| {
         let address = format!("10.0.0.{index}:60053");
-        Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0 }
+        Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0, pod: None }
     };
     let reasons = vec![Reason::new(Code::Opened, "told to open")];
     let outcome = Outcome { verdict: Verdict::Discarded, reasons, quiet: None, restore_point: None, closed: None };

@@ -19,7 +19,9 @@ mod validate;
 mod yaml;
 
 pub use error::{Errors, Place, Problem};
-pub use model::{Cluster, Config, Daemon, Group, Schedule, Source, Tls, WindowSettings};
+pub use model::{
+    Cluster, Config, Coverage, Daemon, Group, Kubernetes, Namespace, Pods, Schedule, Source, Tls, WindowSettings,
+};
 pub use schedule::parse as parse_cron;
 pub use schema::json_schema;
 pub use show::View;

@@ -33,8 +33,21 @@ pub struct Group {
     /// None: only windows that a person starts.
     pub schedule: Option<Schedule>,
     pub window: WindowSettings,
+    /// What a Scalar workload in the group's namespaces does that no group names.
+    pub coverage: Coverage,
+    /// Globs over workloads' names that `coverage` leaves out.
+    pub ignore: Vec<String>,
     /// Never empty.
     pub clusters: BTreeMap<String, Cluster>,
+}
+
+/// What a Scalar workload in a group's namespaces does that no group names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coverage {
+    /// It refuses the window.
+    Refuse,
+    /// It is logged and counted.
+    Warn,
 }
 
 /// When a group's slots are, and what happens around them.
@@ -85,6 +98,35 @@ pub enum Source {
     Addresses(Vec<String>),
     /// A DNS SRV name.
     Srv(String),
+    /// Pods, found through the Kubernetes API.
+    Kubernetes(Kubernetes),
+}
+
+/// A cluster's pods in Kubernetes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    pub namespace: Namespace,
+    pub pods: Pods,
+}
+
+/// A namespace behind one API server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Namespace {
+    /// None: `KUBECONFIG`, `~/.kube/config`, or the pod's own ServiceAccount.
+    pub kubeconfig: Option<PathBuf>,
+    /// None: the current context.
+    pub context: Option<String>,
+    /// None: the context's namespace, or the pod's own.
+    pub name: Option<String>,
+}
+
+/// Which pods of a namespace are a cluster's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pods {
+    /// Those of a release of the product's own chart.
+    Release(String),
+    /// Those that a label selector names; `port` is their admin port.
+    Selector { selector: String, port: u16 },
 }
 
 /// TLS to a cluster's members.

@@ -48,9 +48,9 @@ pub struct Group {
     pub schedule: Option<Schedule>,
     /// How long things may take in a window.
     pub window: Option<Window>,
-    /// What to do about a Scalar workload in the group's namespaces that no group lists. Belongs to clusters found through Kubernetes.
+    /// What to do about a Scalar workload in the group's namespaces that no group names. Default: refuse. Belongs to clusters found through Kubernetes.
     pub coverage: Option<Coverage>,
-    /// Name patterns of workloads that `coverage` leaves out.
+    /// Globs over the names of workloads that `coverage` leaves out, such as `batch-*`.
     pub ignore: Option<Vec<String>>,
     /// The group's clusters by name: lower-case letters, digits and dashes, at most 63.
     #[serde(default)]
@@ -115,7 +115,7 @@ pub struct Cluster {
     pub addresses: Option<Vec<String>>,
     /// A DNS SRV name, such as `_scalardb._tcp.billing-headless.shop.svc.cluster.local`.
     pub srv: Option<String>,
-    /// Found through the Kubernetes API. This version cannot and refuses it.
+    /// Found through the Kubernetes API.
     pub kubernetes: Option<Kubernetes>,
     /// Clusters of a lower stage are paused first. Default: 0.
     pub stage: Option<u32>,
@@ -131,7 +131,7 @@ pub struct Kubernetes {
     pub context: Option<String>,
     /// An absolute path; without it, the usual places.
     pub kubeconfig: Option<String>,
-    /// The namespace of the pods.
+    /// The namespace of the pods; without it, the context's own, or that of the daemon's pod.
     pub namespace: Option<String>,
     /// The Helm release of the product's own chart.
     pub release: Option<String>,

@@ -1,11 +1,13 @@
 //! The words of the design as plain types: no IO, no clock.
 
+pub mod pod;
 pub mod product;
 pub mod quiet;
 pub mod reason;
 pub mod time;
 pub mod verdict;
 
+pub use pod::{Owner, Pod};
 pub use product::Product;
 pub use quiet::{Interval, StoreClock, restore_point};
 pub use reason::{Code, Reason};
@@ -25,6 +27,9 @@ pub struct Member {
     pub address: String,
     /// Clusters of a lower stage are paused first; the default is one stage, 0.
     pub stage: u32,
+    /// What Kubernetes knows of it; none for a member that is only an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<Pod>,
 }
 
 impl std::fmt::Display for Member {

@@ -49,6 +49,12 @@ macro_rules! codes {
 codes! {
     /// The members of a cluster could not be found.
     Discovery = "discovery",
+    /// A pod of the group, or the workload behind it, is not at rest: not ready, terminating, rolling out, scaling.
+    Unsettled = "unsettled",
+    /// A Scalar workload runs in the group's namespaces that no group names.
+    Unlisted = "unlisted",
+    /// Another Stillpoint holds the Lease of a cluster.
+    Leased = "leased",
     /// A member could not be reached before the pause.
     Unreachable = "unreachable",
     /// A member was paused already before the window: someone else's pause, never revoked.
@@ -69,8 +75,10 @@ codes! {
     Unanswered = "unanswered",
     /// Nobody looked at the members for too long during the hold.
     Unwatched = "unwatched",
-    /// The members after the window are not those before it.
+    /// A member restarted, left, joined or was no longer ready, or the workload behind it changed.
     CensusChanged = "census_changed",
+    /// Kubernetes could not tell whether anything changed during the window.
+    WatchGap = "watch_gap",
     /// The wall clock stepped during the window.
     ClockStep = "clock_step",
     /// No whole second fits into the quiet interval on every store's clock.

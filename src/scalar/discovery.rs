@@ -89,6 +89,8 @@ pub enum DiscoveryError {
 pub async fn resolve(cluster: &Cluster, dns: Dns, deadline: Duration) -> Result<Vec<Member>, DiscoveryError> {
     let mut members = match &cluster.source {
         Source::Addresses(addresses) => addresses.iter().map(|a| member(cluster, a.clone(), a.clone())).collect(),
+        // Found by `kubernetes`, for all clusters of a group at once.
+        Source::Kubernetes(_) => Vec::new(),
         Source::Srv(name) => match tokio::time::timeout(deadline, look_up(cluster, name, dns)).await {
             Err(_) | Ok(Err(Lost::Net(NetError::Timeout))) => return Err(DiscoveryError::Timeout(name.clone())),
             Ok(Err(Lost::Net(error))) => return Err(failed(name, &error)),
@@ -168,7 +170,7 @@ fn members_of(cluster: &Cluster, target: &str, port: u16, addresses: &[IpAddr]) 
 }
 
 fn member(cluster: &Cluster, name: String, address: String) -> Member {
-    Member { cluster: cluster.name.clone(), name, address, stage: cluster.stage }
+    Member { cluster: cluster.name.clone(), name, address, stage: cluster.stage, pod: None }
 }
 
 fn resolver(dns: Dns) -> Result<TokioResolver, NetError> {

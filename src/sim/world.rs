@@ -162,7 +162,7 @@ impl World {
                 members.push(SimMember::new(*flavour));
                 let address = format!("127.0.{cluster}.{member}:1");
                 let stage = u32::try_from(cluster).unwrap_or(0) % stages;
-                named.push(Member { cluster: format!("c{cluster}"), name: address.clone(), address, stage });
+                named.push(Member { cluster: format!("c{cluster}"), name: address.clone(), address, stage, pod: None });
             }
         }
         let (clocks, store_offsets) = clocks(&mut random);

@@ -27,7 +27,7 @@ pub fn connector(tls: Option<Tls>) -> Connector {
 
 pub fn member_at(address: impl ToString) -> Member {
     let address = address.to_string();
-    Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0 }
+    Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0, pod: None }
 }
 
 pub fn client_of(address: impl ToString) -> AdminClient {

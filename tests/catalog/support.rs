@@ -39,7 +39,7 @@ pub fn plan(window: &str, group: &str, second: i64) -> Plan {
 }
 
 fn member(name: &str) -> Member {
-    Member { cluster: "orders".into(), name: name.into(), address: format!("{name}:60053"), stage: 0 }
+    Member { cluster: "orders".into(), name: name.into(), address: format!("{name}:60053"), stage: 0, pod: None }
 }
 
 pub fn intent(window: &str, group: &str, second: i64) -> Event {

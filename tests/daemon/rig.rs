@@ -190,7 +190,7 @@ impl Rig {
 
     fn client<T, F: Future<Output = T>>(&self, member: usize, ask: impl FnOnce(AdminClient) -> F) -> T {
         let address = self.members[member].address().to_string();
-        let member = Member { cluster: "orders".into(), name: address.clone(), address, stage: 0 };
+        let member = Member { cluster: "orders".into(), name: address.clone(), address, stage: 0, pod: None };
         self.block_on(async { ask(Connector::plaintext(Product::Custom).client(&member)).await })
     }
 

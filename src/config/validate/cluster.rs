@@ -2,7 +2,7 @@
 
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
-use super::super::{Cluster, Source, Tls, defaults, names, raw};
+use super::super::{Cluster, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
 use super::{Check, other_name};
 use crate::domain::Product;
 use std::path::PathBuf;
@@ -39,12 +39,11 @@ pub fn cluster(
     }
     let tls = raw.tls.map(|raw| tls(check, &path.key("tls"), raw));
     only_one(check, path, &sources);
-    if let Some(kubernetes) = &raw.kubernetes {
-        in_kubernetes(check, &path.key("kubernetes"), kubernetes, raw.product);
-    }
+    let kubernetes =
+        raw.kubernetes.and_then(|raw_source| in_kubernetes(check, &path.key("kubernetes"), raw_source, raw.product));
     let addresses = raw.addresses.map(|list| addresses(check, &path.key("addresses"), &list, raw.product));
     let srv = raw.srv.and_then(|text| srv(check, &path.key("srv"), &text));
-    let source = addresses.map(Source::Addresses).or(srv.map(Source::Srv))?;
+    let source = addresses.map(Source::Addresses).or(srv.map(Source::Srv)).or(kubernetes.map(Source::Kubernetes))?;
     Some(Cluster {
         name: name.to_owned(),
         product: raw.product?,
@@ -103,36 +102,69 @@ fn once(check: &mut Check<'_>, path: &KeyPath, identity: &str, text: &str, expec
     }
 }
 
-fn in_kubernetes(check: &mut Check<'_>, path: &KeyPath, raw: &raw::Kubernetes, product: Option<Product>) {
-    if raw.namespace.as_deref().is_none_or(str::is_empty) {
-        check.missing(path, "namespace", "the namespace of the pods");
-    }
-    if raw.context.as_deref() == Some("") {
-        check.fault(&path.key("context"), Wrong::new("the context is empty").expected("a context of the kubeconfig"));
-    }
+fn in_kubernetes(
+    check: &mut Check<'_>,
+    path: &KeyPath,
+    raw: raw::Kubernetes,
+    product: Option<Product>,
+) -> Option<Kubernetes> {
+    let named = |check: &mut Check<'_>, key: &str, value: &Option<String>, expected: &str| {
+        if value.as_deref() == Some("") {
+            check.fault(&path.key(key), Wrong::new(format!("the {key} is empty")).expected(expected));
+        }
+    };
+    named(check, "namespace", &raw.namespace, "the namespace of the pods, or no such key: the context's own");
+    named(check, "context", &raw.context, "a context of the kubeconfig");
+    named(check, "release", &raw.release, "the Helm release");
     if let Some(file) = &raw.kubeconfig {
         check.absolute(&path.key("kubeconfig"), file);
-    }
-    match (&raw.release, &raw.selector) {
-        (Some(_), Some(_)) => {
-            check.fault(
-                &path.key("selector"),
-                Wrong::new("selector stands beside release").expected("release, or selector and port"),
-            );
-        }
-        (None, None) => check.missing(path, "release", "release, or selector and port"),
-        (Some(_), None) if product == Some(Product::Custom) => {
-            let wrong = Wrong::new("a custom product has no chart of Scalar's, and so no release");
-            check.fault(&path.key("release"), wrong.expected("selector and port"));
-        }
-        (None, Some(_)) if raw.port.is_none() => check.missing(path, "port", "the admin port of the selected pods"),
-        _ => {}
     }
     if raw.port == Some(0) {
         check.fault(&path.key("port"), Wrong::new("0 is not a port").expected("1 to 65535"));
     }
-    let wrong = Wrong::new("members are found through Kubernetes only from a later version");
-    check.fault(path, wrong.expected("addresses or srv instead"));
+    let pods = match (raw.release, raw.selector) {
+        (Some(_), Some(_)) => {
+            let wrong = Wrong::new("selector stands beside release").expected("release, or selector and port");
+            check.fault(&path.key("selector"), wrong);
+            return None;
+        }
+        (None, None) => {
+            check.missing(path, "release", "release, or selector and port");
+            return None;
+        }
+        (Some(_), None) if product == Some(Product::Custom) => {
+            let wrong = Wrong::new("a custom product has no chart of Scalar's, and so no release");
+            check.fault(&path.key("release"), wrong.expected("selector and port"));
+            return None;
+        }
+        (Some(_), None) if raw.port.is_some() => {
+            let wrong = Wrong::new("port stands beside release, whose headless Service names it");
+            check.fault(&path.key("port"), wrong.expected("release alone, or selector and port"));
+            return None;
+        }
+        (Some(release), None) => Pods::Release(release),
+        (None, Some(selector)) => {
+            let odd = |c: char| !c.is_ascii_alphanumeric() && !"-_./=!,() ".contains(c);
+            if selector.trim().is_empty() || selector.contains(odd) {
+                let wrong = Wrong::new(format!("\"{selector}\" is no label selector"));
+                check.fault(&path.key("selector"), wrong.expected("such as app=checkout,tier!=cache"));
+            }
+            let Some(port) = raw.port else {
+                check.missing(path, "port", "the admin port of the selected pods");
+                return None;
+            };
+            Pods::Selector { selector, port }
+        }
+    };
+    let kubeconfig = raw.kubeconfig.map(PathBuf::from);
+    let namespace = Namespace { kubeconfig, context: raw.context, name: raw.namespace };
+    let who = match &pods {
+        Pods::Release(release) => format!("release {release}"),
+        Pods::Selector { selector, .. } => format!("selector {selector}"),
+    };
+    let identity = format!("{namespace:?} {who} {product:?}");
+    once(check, path, &identity, &who, "each release or selector in one cluster");
+    Some(Kubernetes { namespace, pods })
 }
 
 fn tls(check: &mut Check<'_>, path: &KeyPath, raw: raw::Tls) -> Tls {

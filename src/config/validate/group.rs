@@ -3,7 +3,7 @@
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
 use super::super::{
-    Cluster, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule, span,
+    Cluster, Coverage, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule, span,
 };
 use super::{Check, Range, cluster, other_name, store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,8 +44,12 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
     let guard = store::stores(check, &path.key("stores"), raw.stores.unwrap_or_default());
     let window = window(check, &path.key("window"), &raw.window.unwrap_or_default(), stages.len().max(1), guard);
     let schedule = raw.schedule.map(|raw| read_schedule(check, &path.key("schedule"), raw, window.hold));
-    coverage(check, path, raw.coverage.is_some(), raw.ignore.as_deref(), has_kubernetes);
-    Group { name: name.to_owned(), schedule, window, clusters }
+    check_coverage(check, path, raw.coverage.is_some(), raw.ignore.as_deref(), has_kubernetes);
+    let coverage = match raw.coverage {
+        Some(raw::Coverage::Warn) => Coverage::Warn,
+        Some(raw::Coverage::Refuse) | None => Coverage::Refuse,
+    };
+    Group { name: name.to_owned(), schedule, window, coverage, ignore: raw.ignore.unwrap_or_default(), clusters }
 }
 
 fn window(
@@ -153,7 +157,13 @@ fn dense(check: &mut Check<'_>, path: &KeyPath, cron: &str, time_zone: chrono_tz
     }
 }
 
-fn coverage(check: &mut Check<'_>, path: &KeyPath, is_set: bool, ignore: Option<&[String]>, has_kubernetes: bool) {
+fn check_coverage(
+    check: &mut Check<'_>,
+    path: &KeyPath,
+    is_set: bool,
+    ignore: Option<&[String]>,
+    has_kubernetes: bool,
+) {
     for (key, is_set) in [("coverage", is_set), ("ignore", ignore.is_some())] {
         if is_set && !has_kubernetes {
             let wrong = Wrong::new(format!(
