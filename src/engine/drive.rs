@@ -117,6 +117,7 @@ impl Drive {
                     let _ = inputs.send(input).await;
                 });
             }
+            Effect::LookAtPods => {}
             Effect::TakeCensus => {
                 let found = (self.census)();
                 tokio::spawn(async move {

@@ -175,6 +175,13 @@ impl World {
         if let Some(against) = process.witness.against_point(hold, process.disturbed) {
             return Err(Violation::new(against));
         }
+        let opening = process.witness.first_unpause.unwrap_or(Duration::MAX);
+        if self.pods_changed_before(opening) {
+            return Err(Violation::new("a restore point although a pod joined, left or was replaced"));
+        }
+        if self.gap_told {
+            return Err(Violation::new("a restore point although the watch had a gap"));
+        }
         if self.census_spoilt {
             return Err(Violation::new("a restore point although the census after the window differed or failed"));
         }

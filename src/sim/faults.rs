@@ -65,6 +65,16 @@ faults! {
     CensusChanges,
     /// The members cannot be found after the window.
     CensusFails,
+    /// A member's pod is gone, and its address belongs to another pod.
+    PodReplaced,
+    /// A member's pod is gone, and nothing answers at its address any more.
+    PodRemoved,
+    /// A pod joins the cluster, and may leave it again.
+    PodJoins,
+    /// Kubernetes cannot tell whether something changed.
+    WatchGap,
+    /// The API server is away for a while.
+    ApiAway,
     /// The daemon is told to end.
     Shutdown,
     /// A person gives a member up.

@@ -50,6 +50,9 @@ impl World {
                 let lasts = self.random.millis(100, 60_000);
                 self.schedule(lasts, Happening::Up { member });
             }
+            Fault::PodReplaced | Fault::PodRemoved | Fault::PodJoins | Fault::WatchGap | Fault::ApiAway => {
+                self.inject_pods(member, fault);
+            }
             Fault::LongTransaction => self.long_transaction = true,
             Fault::ForeignPause => self.foreign_pause(member),
             Fault::ForeignUnpause | Fault::ForeignFlap => {

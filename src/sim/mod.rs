@@ -5,6 +5,7 @@ pub mod faults;
 pub mod gate;
 mod inject;
 pub mod member;
+mod pods;
 pub mod random;
 mod server;
 mod shared;

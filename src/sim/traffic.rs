@@ -17,15 +17,24 @@ impl World {
                 let after = self.random.millis(1, 5);
                 self.schedule(after, Happening::Census { process });
             }
+            Effect::LookAtPods => self.look_at_pods(process),
         }
     }
 
     pub(super) fn send(&mut self, process: usize, request: u64, member: usize, call: Call, deadline: Duration) {
         let fault = self.next_message.take();
-        let life = self.members[member].life;
+        let there = self.members[member].life;
+        let pause = matches!(call, Call::Pause { .. });
+        // A pause takes the connection of the last look, or none.
+        let life = if pause { self.processes[process].connected[member] } else { there };
+        if life != there && self.random.once_in(2) {
+            let lost = Answer::Failed(Failure { kind: FailureKind::Rejected, detail: "connection lost".into() });
+            self.reply(process, member, request, lost, Fate::default());
+            return;
+        }
         let arrive = |fate| Happening::Arrive { process, member, life, request, call, fate };
         let mut travel = self.random.millis(1, 3);
-        let mut times_out = matches!(call, Call::Pause { .. }) || self.members[member].hung;
+        let mut times_out = pause || self.members[member].hung;
         match fault {
             Some(Fault::LostRequest) => {
                 self.time_out(process, member, request, deadline);
@@ -113,6 +122,9 @@ impl World {
             Happening::Land { process, number, event, reply } => self.land(process, number, *event, reply),
             Happening::AppendReply { process, number, written } => self.append_answered(process, number, written),
             Happening::Census { process } => self.census(process),
+            Happening::Changed { process, member } => self.tell_change(process, member),
+            Happening::Pods { process, answer } => self.tell_pods(process, answer),
+            Happening::PodLeaves => self.pod_leaves(),
             Happening::Tick { process } => {
                 self.processes[process].tick_at = None;
                 self.give(process, Input::Tick);
@@ -142,6 +154,7 @@ impl World {
                 let now = self.now;
                 self.members[member].gate.advance(now);
                 let paused = self.members[member].gate.paused();
+                self.processes[process].connected[member] = self.members[member].life;
                 self.reply(process, member, request, Answer::Looked { paused }, fate);
             }
             Call::Unpause => {
@@ -255,6 +268,7 @@ impl World {
         let mut found = self.processes[process].window.members().to_vec();
         self.census_spoilt |= self.census.is_some();
         let result = match self.census.take() {
+            None if self.pods => self.pods_found(found),
             Some(Fault::CensusChanges) => {
                 found.pop();
                 Ok(found)

@@ -1,7 +1,7 @@
 //! What one process asked and was told, as the world saw it: the checks don't take the window's own word for it.
 
 use crate::scalar::{Answer, FailureKind};
-use crate::window::{APPEND_DEADLINE, Call, Effect, Event, Input, Window};
+use crate::window::{APPEND_DEADLINE, ASK_DEADLINE, Call, Effect, Event, Input, POD_DEADLINE, Window};
 use std::time::Duration;
 
 /// The looks of a hold lie no further apart than this.
@@ -9,6 +9,7 @@ const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, Copy)]
 struct Asked {
+    member: usize,
     call: Call,
     at: Duration,
 }
@@ -34,12 +35,29 @@ pub(super) struct Witness {
     append_void: bool,
     /// A member was found open after its acknowledgement.
     found_open: bool,
-    opened: bool,
+    /// When the window began to open.
+    opening: Option<Duration>,
+    /// The members are pods.
+    pods: bool,
+    /// When the pods were asked for.
+    pods_asked: Option<Duration>,
+    /// A member: since when its pod may be gone, as far as the process was told.
+    suspect: Vec<Option<Duration>>,
+    /// A member: the process was told that its pod is gone.
+    gone: Vec<bool>,
 }
 
 impl Witness {
-    pub fn new(members: usize) -> Self {
-        Self { known_foreign: vec![false; members], closed_looks: vec![Vec::new(); members], ..Self::default() }
+    /// `recovering`: since when, for pods that a dead process left.
+    pub fn new(members: usize, recovering: Option<Duration>, pods: bool) -> Self {
+        Self {
+            known_foreign: vec![false; members],
+            closed_looks: vec![Vec::new(); members],
+            pods,
+            suspect: vec![recovering; members],
+            gone: vec![false; members],
+            ..Self::default()
+        }
     }
 
     /// The process is about to take an input in.
@@ -49,6 +67,26 @@ impl Witness {
                 let index = usize::try_from(*request).unwrap_or(usize::MAX);
                 if let Some(asked) = self.asked.get_mut(index).and_then(Option::take) {
                     self.answered(window, *member, asked, answer);
+                    let lost = matches!(answer, Answer::Failed(failure)
+                        if matches!(failure.kind, FailureKind::Unknown | FailureKind::Rejected));
+                    // Nobody waits any more for a look that was asked before the opening.
+                    let waited_for = match self.opening {
+                        Some(opening) => asked.at >= opening,
+                        None => window.unpause_started().is_none(),
+                    };
+                    if self.pods && lost && (waited_for || matches!(asked.call, Call::Pause { .. })) {
+                        self.suspect[*member] = Some(now);
+                    }
+                }
+            }
+            Input::Changed { member: Some(member), .. } => self.suspect[*member] = Some(now),
+            Input::Pods(Ok(gone)) => {
+                let asked = self.pods_asked.take();
+                for suspect in &mut self.suspect {
+                    *suspect = suspect.filter(|since| Some(*since) > asked);
+                }
+                for member in gone {
+                    self.gone[*member] = true;
                 }
             }
             Input::AppendFailed { .. } => self.append_void |= self.append.is_some_and(|(_, verdict)| !verdict),
@@ -105,9 +143,10 @@ impl Witness {
                     }
                 }
                 Effect::TakeCensus => {}
+                Effect::LookAtPods => self.pods_asked = Some(now),
             }
         }
-        self.opens_at_once(window, effects)
+        self.opens_at_once(now, window, effects)
     }
 
     fn sends(
@@ -122,7 +161,13 @@ impl Witness {
         if self.asked.len() <= index {
             self.asked.resize(index + 1, None);
         }
-        self.asked[index] = Some(Asked { call, at: now });
+        self.asked[index] = Some(Asked { member, call, at: now });
+        if self.gone[member] {
+            return Err("a request to an address whose pod was known to be gone");
+        }
+        if window.unpause_started().is_some() && self.suspect[member].is_some_and(|since| now < since + POD_DEADLINE) {
+            return Err("a request to a pod that might be gone, before Kubernetes was asked");
+        }
         match call {
             Call::CheckPaused => {}
             Call::Unpause => {
@@ -148,15 +193,21 @@ impl Witness {
     }
 
     /// In the very step in which a window begins to open, every member that is not done is asked.
-    fn opens_at_once(&mut self, window: &Window, effects: &[Effect]) -> Result<(), &'static str> {
-        if self.opened || window.unpause_started().is_none() {
+    fn opens_at_once(&mut self, now: Duration, window: &Window, effects: &[Effect]) -> Result<(), &'static str> {
+        if self.opening.is_some() || window.unpause_started().is_none() {
             return Ok(());
         }
-        self.opened = true;
+        self.opening = Some(now);
         let asked = |index: usize| {
             effects.iter().any(|effect| matches!(effect, Effect::Send { member, .. } if *member == index))
         };
-        let forgotten = window.live().iter().enumerate().any(|(index, live)| live.end.is_none() && !asked(index));
+        let unanswered = |index: usize| {
+            let mut asked = self.asked.iter().flatten().filter(|asked| asked.member == index);
+            self.pods && asked.any(|asked| now >= asked.at + ASK_DEADLINE)
+        };
+        let waits = |index: usize| self.suspect[index].is_some() || unanswered(index);
+        let mut members = window.live().iter().enumerate();
+        let forgotten = members.any(|(index, live)| live.end.is_none() && !asked(index) && !waits(index));
         if forgotten { Err("a member waited although the window opened") } else { Ok(()) }
     }
 

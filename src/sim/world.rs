@@ -5,7 +5,7 @@ use super::faults::{Fault, Planned};
 use super::gate::{Flavour, Gate};
 use super::random::Random;
 use super::witness::Witness;
-use crate::domain::{Evidence, Member, Now, StoreClock, Trigger};
+use crate::domain::{Evidence, Member, Now, Pod, StoreClock, Trigger};
 use crate::scalar::Answer;
 use crate::window::{Call, Event, Input, Journal, Plan, State, Window};
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,8 @@ pub struct Setup {
     pub seed: u64,
     pub clusters: usize,
     pub members: usize,
+    /// Whether the members are pods, which Kubernetes tells of.
+    pub pods: bool,
     pub faults: Vec<Planned>,
 }
 
@@ -36,7 +38,8 @@ impl Setup {
     pub fn seeded(seed: u64) -> Self {
         let mut random = Random::new(seed.wrapping_mul(31));
         let steps = 10 + random.below(90);
-        Self { seed, clusters: 3, members: 2 + random.index(2), faults: super::faults::plan(&mut random, 4, steps) }
+        let members = 2 + random.index(2);
+        Self { seed, clusters: 3, members, pods: seed % 2 == 1, faults: super::faults::plan(&mut random, 4, steps) }
     }
 }
 
@@ -61,6 +64,9 @@ pub(super) enum Happening {
     Land { process: usize, number: u32, event: Box<Event>, reply: Option<bool> },
     AppendReply { process: usize, number: u32, written: bool },
     Census { process: usize },
+    Changed { process: usize, member: Option<usize> },
+    Pods { process: usize, answer: bool },
+    PodLeaves,
     Tick { process: usize },
     Wake { process: usize },
     Start,
@@ -95,6 +101,8 @@ impl Ord for Scheduled {
 pub(super) struct SimMember {
     pub gate: Gate,
     pub life: u32,
+    /// Another pod than the first, or none, is at the address.
+    pub gone: bool,
     pub up: bool,
     pub(super) hung: bool,
     pub(super) held: VecDeque<Happening>,
@@ -113,6 +121,8 @@ pub(super) struct Process {
     pub(super) inbox: Vec<Input>,
     pub(super) dirty: bool,
     pub(super) tick_at: Option<Duration>,
+    /// A member: the life that its connection leads to.
+    pub(super) connected: Vec<u32>,
     pub witness: Witness,
 }
 
@@ -138,6 +148,13 @@ pub struct World {
     pub(super) census: Option<Fault>,
     /// The census after the window was told wrong, or not at all.
     pub(super) census_spoilt: bool,
+    pub(super) pods: bool,
+    /// When pods joined, left or were replaced.
+    pub(super) pod_changes: Vec<Duration>,
+    /// Pods that belong to a cluster and are not among the window's members.
+    pub(super) joined: usize,
+    pub(super) api_back: Duration,
+    pub(super) gap_told: bool,
     pub(super) long_transaction: bool,
     pub(super) abandoned: Vec<usize>,
     pub(super) truth: Truth,
@@ -162,7 +179,8 @@ impl World {
                 members.push(SimMember::new(*flavour));
                 let address = format!("127.0.{cluster}.{member}:1");
                 let stage = u32::try_from(cluster).unwrap_or(0) % stages;
-                named.push(Member { cluster: format!("c{cluster}"), name: address.clone(), address, stage, pod: None });
+                let pod = setup.pods.then(|| pod(&address));
+                named.push(Member { cluster: format!("c{cluster}"), name: address.clone(), address, stage, pod });
             }
         }
         let (clocks, store_offsets) = clocks(&mut random);
@@ -184,6 +202,11 @@ impl World {
             next_append: None,
             census: None,
             census_spoilt: false,
+            pods: setup.pods,
+            pod_changes: Vec::new(),
+            joined: 0,
+            api_back: Duration::ZERO,
+            gap_told: false,
             long_transaction: false,
             abandoned: Vec::new(),
             report: Report::default(),
@@ -193,7 +216,8 @@ impl World {
         };
         let now = world.clock();
         let plan = world.plan(stages, &clocks, now);
-        let window = Window::begin(plan, Evidence::Address, named, clocks, now);
+        let evidence = if setup.pods { Evidence::Pod } else { Evidence::Address };
+        let window = Window::begin(plan, evidence, named, clocks, now);
         world.spawn(window);
         world
     }
@@ -222,6 +246,7 @@ impl World {
 
     pub(super) fn spawn(&mut self, window: Window) {
         let members = self.members.len();
+        let witness = Witness::new(members, (self.pods && window.recovered()).then_some(self.now), self.pods);
         self.processes.push(Process {
             window,
             epoch: self.epoch,
@@ -231,7 +256,8 @@ impl World {
             inbox: vec![Input::Tick],
             dirty: true,
             tick_at: None,
-            witness: Witness::new(members),
+            connected: vec![0; members],
+            witness,
         });
     }
 
@@ -334,12 +360,27 @@ impl SimMember {
         Self {
             gate: Gate::new(flavour),
             life: 0,
+            gone: false,
             up: true,
             hung: false,
             held: VecDeque::new(),
             waiting: Vec::new(),
             gate_due: None,
         }
+    }
+}
+
+fn pod(address: &str) -> Pod {
+    Pod {
+        server: "https://127.0.0.1:6443/".into(),
+        namespace: "shop".into(),
+        uid: address.into(),
+        node: None,
+        phase: "Running".into(),
+        ready: true,
+        leaving: None,
+        restarts: std::collections::BTreeMap::new(),
+        owner: None,
     }
 }
 

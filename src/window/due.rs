@@ -1,9 +1,9 @@
 //! The effects: what is to be done now, and when to look again, from the state alone.
 
-use super::event::{APPEND_DEADLINE, ASK_DEADLINE, MARGIN};
+use super::event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, MARGIN, POD_DEADLINE};
 use super::input::{Call, Effect};
 use super::journal::Phase;
-use super::machine::{HOLD_POLL, Window};
+use super::machine::{Census, HOLD_POLL, Window};
 use super::member::{Attempt, Live, expiry};
 use crate::domain::Now;
 use std::time::Duration;
@@ -37,8 +37,14 @@ impl Window {
         {
             effects.push(Effect::Append { number: self.durable.next, event: event.clone() });
         }
-        if self.census_due() && !self.census_asked {
+        if self.recount_due(now) && self.before.asked.is_none() || self.census_due() && self.after.asked.is_none() {
             effects.push(Effect::TakeCensus);
+        }
+        if self.opening.is_some()
+            && self.pods_asked.is_none()
+            && self.live.iter().filter_map(|live| live.doubted(now.mono)).any(|since| self.pods_last < Some(since))
+        {
+            effects.push(Effect::LookAtPods);
         }
         effects
     }
@@ -119,6 +125,10 @@ impl Window {
                 None => self.watch_deadline(member),
             });
         }
+        let unanswered = |census: &Census| census.asked.filter(|_| census.found.is_none());
+        note(unanswered(&self.before).filter(|_| self.ahead.phase == Phase::New).map(|asked| asked + CENSUS_DEADLINE));
+        note(unanswered(&self.after).filter(|_| self.census_due()).map(|asked| asked + CENSUS_DEADLINE));
+        note(self.pods_asked.map(|asked| expiry(asked, POD_DEADLINE)));
         if self.opening.is_none() {
             note(self.first_sent.map(|first| first.mono + self.plan.max_pause - Duration::from_millis(100)));
         }

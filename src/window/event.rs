@@ -10,6 +10,11 @@ use std::time::Duration;
 pub const MARGIN: Duration = Duration::from_secs(5);
 /// The deadline of `Unpause` and `CheckPaused`.
 pub const ASK_DEADLINE: Duration = Duration::from_secs(3);
+/// How long finding the members again may take, with proof that nothing was missed in between.
+pub const CENSUS_DEADLINE: Duration = Duration::from_secs(15);
+/// How long a member whose pod may be gone waits to be opened while Kubernetes is asked. It is opened after that
+/// whatever is known: an address that fell to another pod is a risk, a member left closed is not to be.
+pub const POD_DEADLINE: Duration = Duration::from_secs(1);
 /// How long an append may take before it voids the window.
 pub const APPEND_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -80,6 +85,8 @@ pub enum End {
     NeverPaused,
     /// Someone else's pause stands on it.
     Foreign,
+    /// Its pod is gone, and its process with it.
+    Gone,
     /// A person gave it up by name.
     Abandoned,
 }

@@ -16,8 +16,12 @@ pub enum Input {
     Appended { number: u32 },
     /// The append of this event failed; it may be durable all the same.
     AppendFailed { number: u32, error: String },
-    /// The members as they are found after the window.
+    /// The members as they are found: just before the intent, and after the window.
     Census(Result<Vec<Member>, Reason>),
+    /// Kubernetes tells of a change that matters, at this member where it is about one; or that it cannot tell.
+    Changed { member: Option<usize>, reason: Reason },
+    /// The members whose pods are gone; or why Kubernetes does not say.
+    Pods(Result<Vec<usize>, String>),
     /// A person, or the daemon's end, wants everything opened now.
     Open(Reason),
     /// A person gives a member up.
@@ -41,4 +45,6 @@ pub enum Effect {
     Append { number: u32, event: Event },
     /// Find the members again; answered by `Census`.
     TakeCensus,
+    /// Ask Kubernetes which members' pods are gone; answered by `Pods`.
+    LookAtPods,
 }

@@ -3,9 +3,10 @@
 use super::event::{Event, MARGIN, Plan};
 use super::input::{Call, Effect, Input};
 use super::journal::{Illegal, Journal, Phase};
-use super::member::{Attempt, Flight, Live, Look};
+use super::member::{Attempt, Doubt, Flight, Live, Look};
+use super::verdict;
 use crate::domain::{Code, Evidence, Interval, Member, Now, Reason, StoreClock};
-use crate::scalar::Answer;
+use crate::scalar::{Answer, Failure, FailureKind};
 use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,6 +25,13 @@ pub(super) struct Writing {
     pub since: Option<Duration>,
     pub failures: u32,
     pub retry_at: Duration,
+}
+
+/// The members found again.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Census {
+    pub asked: Option<Duration>,
+    pub found: Option<(Duration, Result<Vec<Member>, Reason>)>,
 }
 
 /// One window, from preflight to verdict.
@@ -53,8 +61,12 @@ pub struct Window {
     pub(super) opening: Option<Now>,
     /// Least and most of wall clock minus monotonic clock while members were closed, in nanoseconds.
     pub(super) drift: Option<(i128, i128)>,
-    pub(super) census: Option<Result<Vec<Member>, Reason>>,
-    pub(super) census_asked: bool,
+    pub(super) before: Census,
+    pub(super) after: Census,
+    /// When the pods were asked for, if the answer is not there.
+    pub(super) pods_asked: Option<Duration>,
+    /// When they were asked for last.
+    pub(super) pods_last: Option<Duration>,
     pub(super) serial: u64,
     pub(super) cursor: Cursor,
 }
@@ -120,8 +132,10 @@ impl Window {
             unproven: Duration::ZERO,
             opening: None,
             drift: None,
-            census: None,
-            census_asked: false,
+            before: Census::default(),
+            after: Census::default(),
+            pods_asked: None,
+            pods_last: None,
             serial: 0,
             cursor: Cursor::default(),
         }
@@ -147,6 +161,9 @@ impl Window {
         window.void.push(Reason::new(Code::Interrupted, "the daemon died in the window; recovery opened every member"));
         window.opening = Some(now);
         window.live = vec![Live::recovered(now.mono, window.plan.drain); window.members.len()];
+        for (live, member) in window.live.iter_mut().zip(&window.members) {
+            live.doubt = member.pod.as_ref().map(|_| Doubt::new(now.mono));
+        }
         for member in &durable.abandoned {
             window.live[*member].end = Some(super::End::Abandoned);
         }
@@ -177,7 +194,9 @@ impl Window {
             Input::Reply { member, request, answer } => self.answered(now, member, request, &answer),
             Input::Appended { number } => self.appended(number),
             Input::AppendFailed { number, error } => self.append_failed(now, number, &error),
-            Input::Census(found) => self.census = Some(found),
+            Input::Census(found) => self.census_found(now, found),
+            Input::Changed { member, reason } => self.changed(now, member, reason),
+            Input::Pods(found) => self.pods_found(&found),
             Input::Open(reason) => self.open_asked(now, reason),
             Input::Abandon { member, by } => self.abandoned(now, member, by),
         }
@@ -322,9 +341,12 @@ impl Window {
         if let Attempt::Flying { request: flying, sent } = live.attempt
             && flying == request
         {
+            self.doubt_pod(now, member, answer);
             self.pause_answered(now, member, sent, answer);
         } else if let Some(flight) = live.flight.filter(|flight| flight.request == request) {
             live.flight = None;
+            self.doubt_pod(now, member, answer);
+            let live = &mut self.live[member];
             if self.opening.is_some() {
                 let was_done = live.end.is_some();
                 live.release_answered(now.mono, flight, answer);
@@ -332,6 +354,15 @@ impl Window {
             } else {
                 self.looked(now, member, flight, answer);
             }
+        }
+    }
+
+    /// A request that got no answer: the next one takes a new connection, which may lead to another pod.
+    fn doubt_pod(&mut self, now: Now, member: usize, answer: &Answer) {
+        if self.members[member].pod.is_some()
+            && matches!(answer, Answer::Failed(Failure { kind: FailureKind::Unknown | FailureKind::Rejected, .. }))
+        {
+            self.live[member].doubt = Some(Doubt::new(now.mono));
         }
     }
 
@@ -377,6 +408,39 @@ impl Window {
             }
         };
         self.void(now, self.named(member, reason));
+    }
+
+    pub(super) fn census_found(&mut self, now: Now, found: Result<Vec<Member>, Reason>) {
+        let before = self.ahead.phase == Phase::New;
+        let census = if before { &mut self.before } else { &mut self.after };
+        if census.asked.is_none() || census.found.is_some() {
+            return;
+        }
+        let against = verdict::against(&self.members, &found);
+        census.found = Some((now.mono, found));
+        if let Some(reason) = against.filter(|_| before) {
+            self.void(now, reason);
+        }
+    }
+
+    fn changed(&mut self, now: Now, member: Option<usize>, reason: Reason) {
+        if let Some(live) = member.and_then(|member| self.live.get_mut(member)) {
+            live.doubt = Some(Doubt::new(now.mono));
+        }
+        self.void(now, reason);
+    }
+
+    fn pods_found(&mut self, found: &Result<Vec<usize>, String>) {
+        let (Some(asked), Ok(gone)) = (self.pods_asked.take(), found) else { return };
+        for live in &mut self.live {
+            live.doubt = live.doubt.filter(|doubt| doubt.since > asked);
+        }
+        for member in gone.iter().filter(|_| self.opening.is_some()) {
+            if let Some(live) = self.live.get_mut(*member) {
+                live.end.get_or_insert(super::End::Gone);
+            }
+        }
+        self.count_ends();
     }
 
     fn appended(&mut self, number: u32) {
@@ -440,7 +504,14 @@ impl Window {
                 self.writing.in_flight = Some(now.mono);
                 self.writing.since.get_or_insert(now.mono);
             }
-            Effect::TakeCensus => self.census_asked = true,
+            Effect::TakeCensus => {
+                let census = if self.ahead.phase == Phase::New { &mut self.before } else { &mut self.after };
+                census.asked = Some(now.mono);
+            }
+            Effect::LookAtPods => {
+                self.pods_asked = Some(now.mono);
+                self.pods_last = self.pods_asked;
+            }
         }
     }
 }

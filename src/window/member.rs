@@ -1,6 +1,6 @@
 //! What a running window knows of one member; volatile, and built anew by recovery.
 
-use super::event::{ASK_DEADLINE, End, MARGIN};
+use super::event::{ASK_DEADLINE, End, MARGIN, POD_DEADLINE};
 use super::input::Call;
 use crate::domain::{Code, Reason};
 use crate::scalar::{Answer, Failure, FailureKind};
@@ -49,6 +49,21 @@ pub struct Flight {
     pub sent: Duration,
 }
 
+/// Whether a member's pod is still there, while that is being asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubt {
+    pub since: Duration,
+    /// It holds the member's requests back until then.
+    until: Duration,
+}
+
+impl Doubt {
+    #[must_use]
+    pub fn new(now: Duration) -> Self {
+        Self { since: now, until: now + POD_DEADLINE }
+    }
+}
+
 /// An answered `CheckPaused`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Look {
@@ -71,6 +86,8 @@ pub struct Live {
     next: Call,
     failures: u32,
     retry_at: Duration,
+    /// Its pod may be gone, and its address another's.
+    pub doubt: Option<Doubt>,
     pub fresh: bool,
     pub end: Option<End>,
 }
@@ -87,6 +104,7 @@ impl Default for Live {
             next: Call::CheckPaused,
             failures: 0,
             retry_at: Duration::ZERO,
+            doubt: None,
             fresh: false,
             end: None,
         }
@@ -235,7 +253,18 @@ impl Live {
     /// The request that opening it needs now.
     #[must_use]
     pub fn release_due(&self, now: Duration) -> Option<Call> {
-        (self.end.is_none() && self.flight.is_none() && now >= self.retry_at).then_some(self.next)
+        (self.end.is_none() && self.flight.is_none() && now >= self.free_at()).then_some(self.next)
+    }
+
+    /// From when on it may be sent something.
+    fn free_at(&self) -> Duration {
+        self.doubt.map_or(self.retry_at, |doubt| doubt.until.max(self.retry_at))
+    }
+
+    /// Since when its pod is to be asked for; none when that is known, or the member may be opened all the same.
+    #[must_use]
+    pub fn doubted(&self, now: Duration) -> Option<Duration> {
+        self.doubt.filter(|doubt| self.end.is_none() && now < doubt.until).map(|doubt| doubt.since)
     }
 
     /// Whether the next request that opening it needs is a look.
@@ -250,7 +279,7 @@ impl Live {
         match (self.end, self.flight) {
             (Some(_), _) => None,
             (None, Some(flight)) => Some(expiry(flight.sent, ASK_DEADLINE)),
-            (None, None) => Some(self.retry_at),
+            (None, None) => Some(self.free_at()),
         }
     }
 }

@@ -12,7 +12,7 @@ mod member;
 mod verdict;
 mod watch;
 
-pub use event::{APPEND_DEADLINE, ASK_DEADLINE, End, Event, MARGIN, Outcome, Plan};
+pub use event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, End, Event, MARGIN, Outcome, POD_DEADLINE, Plan};
 pub use input::{Call, Effect, Input};
 pub use journal::{Illegal, Journal, Phase};
 pub use machine::{State, Window};

@@ -3,8 +3,11 @@
 use super::event::{End, Event, Outcome};
 use super::journal::Phase;
 use super::machine::Window;
-use crate::domain::{Code, Interval, Now, Reason, Verdict, restore_point};
+use crate::domain::{Code, Interval, Member, Now, Reason, Verdict, restore_point};
 use std::time::Duration;
+
+/// A census that takes longer than this has the members looked at again.
+const CENSUS_SLOW: Duration = Duration::from_secs(1);
 
 impl Window {
     /// The next event, if one follows from the state now.
@@ -26,13 +29,29 @@ impl Window {
         }
     }
 
-    /// Since when a look in preflight counts: once when it begins, once more when the pause is due.
+    /// Since when a look in preflight counts: once when it begins, once more when the pause is due, and again when
+    /// finding the members took so long that the pause would come too late after it.
     pub(super) fn census_from(&self, now: Now) -> Duration {
-        if now.mono >= self.pause_at { self.pause_at } else { self.begun }
+        match &self.before.found {
+            _ if now.mono < self.pause_at => self.begun,
+            Some((at, _)) if *at > self.pause_at + CENSUS_SLOW => *at,
+            _ => self.pause_at,
+        }
     }
 
+    /// Whether the members are to be found again before the intent.
+    pub(super) fn recount_due(&self, now: Now) -> bool {
+        self.ahead.phase == Phase::New
+            && now.mono >= self.pause_at
+            && self.void.is_empty()
+            && self.before.found.is_none()
+    }
+
+    /// The members were found again when the pause was due, the same ones, and each was then seen open.
     fn census_stands(&self, now: Now) -> bool {
-        now.mono >= self.pause_at && self.live.iter().all(|live| live.open_since(self.pause_at))
+        now.mono >= self.pause_at
+            && self.before.found.is_some()
+            && self.live.iter().all(|live| live.open_since(self.census_from(now)))
     }
 
     fn paused(&self) -> Option<Event> {
@@ -50,7 +69,7 @@ impl Window {
 
     /// Whether the window still needs to find its members again before its verdict.
     pub(super) fn census_due(&self) -> bool {
-        self.ahead.phase == Phase::Opened && self.void.is_empty() && self.held.is_some() && self.census.is_none()
+        self.ahead.phase == Phase::Opened && self.void.is_empty() && self.held.is_some() && self.after.found.is_none()
     }
 
     /// A proven instant waits for its events to be durable; a void window waits for nothing.
@@ -89,13 +108,8 @@ impl Window {
                 break;
             }
         }
-        match &self.census {
-            Some(Err(reason)) => reasons.push(reason.clone()),
-            Some(Ok(found)) if *found != self.members => {
-                let sentence = format!("{} members before the window, others after it", self.members.len());
-                reasons.push(Reason::new(Code::CensusChanged, difference(&self.members, found).unwrap_or(sentence)));
-            }
-            _ => {}
+        if let Some((_, found)) = &self.after.found {
+            reasons.extend(against(&self.members, found));
         }
         reasons
     }
@@ -106,7 +120,19 @@ impl Window {
     }
 }
 
-fn difference(before: &[crate::domain::Member], after: &[crate::domain::Member]) -> Option<String> {
+/// What the members found again say against the window.
+pub(super) fn against(members: &[Member], found: &Result<Vec<Member>, Reason>) -> Option<Reason> {
+    match found {
+        Err(reason) => Some(reason.clone()),
+        Ok(found) if found == members => None,
+        Ok(found) => {
+            let sentence = difference(members, found).unwrap_or_else(|| "the members are others now".to_owned());
+            Some(Reason::new(Code::CensusChanged, sentence))
+        }
+    }
+}
+
+fn difference(before: &[Member], after: &[Member]) -> Option<String> {
     let gone = before.iter().find(|member| !after.contains(member)).map(|member| format!("{member} is gone"));
     gone.or_else(|| after.iter().find(|member| !before.contains(member)).map(|member| format!("{member} is new")))
 }

@@ -1,7 +1,7 @@
 //! What time alone brings about: limits that pass, looks that are overdue, the end of the hold, requests that nobody
 //! answered.
 
-use super::event::{APPEND_DEADLINE, ASK_DEADLINE, MARGIN};
+use super::event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, MARGIN, POD_DEADLINE};
 use super::journal::Phase;
 use super::machine::Window;
 use super::member::{Attempt, expiry};
@@ -22,6 +22,7 @@ impl Window {
     /// Everything that time alone brings about.
     pub(super) fn watch(&mut self, now: Now) {
         self.expire(now);
+        self.expire_census(now);
         if self.writing.since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE) {
             self.void(now, Reason::new(Code::Catalog, "the catalog takes too long to write an event"));
         }
@@ -91,6 +92,18 @@ impl Window {
             self.unproven = now.mono.saturating_sub(asked.unwrap_or(until));
             self.held = Some(Interval { start: ack.wall, end: now.wall });
             self.open_all(now);
+        }
+    }
+
+    /// Kubernetes or the DNS never answered.
+    fn expire_census(&mut self, now: Now) {
+        let asked =
+            if self.recount_due(now) { self.before.asked } else { self.after.asked.filter(|_| self.census_due()) };
+        if asked.is_some_and(|asked| now.mono >= asked + CENSUS_DEADLINE) {
+            self.census_found(now, Err(Reason::new(Code::Discovery, "finding the members again takes too long")));
+        }
+        if self.pods_asked.is_some_and(|asked| now.mono >= expiry(asked, POD_DEADLINE)) {
+            self.pods_asked = None;
         }
     }
 

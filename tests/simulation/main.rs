@@ -21,7 +21,7 @@ fn count() -> u64 {
 #[test]
 fn without_faults_every_window_is_consistent() {
     for seed in 0..500 {
-        let report = run(&Setup { seed, clusters: 3, members: 3, faults: Vec::new() });
+        let report = run(&Setup { seed, clusters: 3, members: 3, pods: seed % 2 == 1, faults: Vec::new() });
         assert_eq!(report.verdict, Some(Verdict::Consistent), "seed {seed}");
         assert!(!report.beyond_protocol);
     }
@@ -30,10 +30,16 @@ fn without_faults_every_window_is_consistent() {
 #[test]
 fn a_crash_at_every_step_leaves_nothing_paused() {
     for seed in 0..40 {
-        let clean = run(&Setup { seed, clusters: 3, members: 2, faults: Vec::new() });
+        let clean = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, faults: Vec::new() });
         for step in 0..=clean.steps {
             for fault in [Fault::Crash, Fault::CrashAfterAppend] {
-                run(&Setup { seed, clusters: 3, members: 2, faults: vec![Planned { step, fault }] });
+                run(&Setup {
+                    seed,
+                    clusters: 3,
+                    members: 2,
+                    pods: seed % 2 == 1,
+                    faults: vec![Planned { step, fault }],
+                });
             }
         }
     }
@@ -44,9 +50,15 @@ fn a_second_crash_in_every_step_of_the_recovery_leaves_nothing_paused() {
     for seed in 0..12 {
         for first in [8, 14, 20, 26] {
             let crash = |step| Planned { step, fault: Fault::CrashAfterAppend };
-            let once = run(&Setup { seed, clusters: 3, members: 2, faults: vec![crash(first)] });
+            let once = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, faults: vec![crash(first)] });
             for second in first + 1..=once.steps {
-                run(&Setup { seed, clusters: 3, members: 2, faults: vec![crash(first), crash(second)] });
+                run(&Setup {
+                    seed,
+                    clusters: 3,
+                    members: 2,
+                    pods: seed % 2 == 1,
+                    faults: vec![crash(first), crash(second)],
+                });
             }
         }
     }
@@ -55,10 +67,16 @@ fn a_second_crash_in_every_step_of_the_recovery_leaves_nothing_paused() {
 #[test]
 fn every_fault_at_every_step_keeps_every_promise() {
     for seed in 0..10 {
-        let clean = run(&Setup { seed, clusters: 3, members: 2, faults: Vec::new() });
+        let clean = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, faults: Vec::new() });
         for fault in Fault::ALL {
             for step in 0..=clean.steps {
-                run(&Setup { seed, clusters: 3, members: 2, faults: vec![Planned { step, fault: *fault }] });
+                run(&Setup {
+                    seed,
+                    clusters: 3,
+                    members: 2,
+                    pods: seed % 2 == 1,
+                    faults: vec![Planned { step, fault: *fault }],
+                });
             }
         }
     }
@@ -104,7 +122,7 @@ mod pinned {
 
     fn replay(seed: u64, members: usize, faults: &[(u32, Fault)]) {
         let faults = faults.iter().map(|&(step, fault)| Planned { step, fault }).collect();
-        run(&Setup { seed, clusters: 3, members, faults });
+        run(&Setup { seed, clusters: 3, members, pods: false, faults });
     }
 
     #[test]
