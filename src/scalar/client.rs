@@ -82,7 +82,7 @@ impl AdminClient {
 
     /// Closes the member and waits until its open transactions have ended, for at most `drain` (at least 1 ms is
     /// sent, because 0 means 30 s to older servers). `deadline` bounds the call and should be the longer one:
-    /// the server goes on after it.
+    /// the server goes on after it. It takes the connection of the request before it: if that is lost, nothing is sent.
     pub async fn pause(&self, drain: Duration, deadline: Duration) -> Answer {
         let limit_ms = i64::try_from(drain.as_millis()).unwrap_or(i64::MAX).max(1);
         let message = PauseRequest { wait_outstanding: true, max_pause_wait_time: Some(limit_ms) };
@@ -122,7 +122,10 @@ impl AdminClient {
         let rpc = Rpc::new(line.channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        match tokio::time::timeout(deadline, call(rpc)).await {
+        line.connections.seal(request == Request::Pause);
+        let answered = tokio::time::timeout(deadline, call(rpc)).await;
+        line.connections.seal(false);
+        match answered {
             Ok(Ok(answer)) => {
                 self.answered.store(true, Ordering::Relaxed);
                 Ok(answer)

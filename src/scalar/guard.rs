@@ -25,12 +25,26 @@ struct Counts {
     made: u64,
     refused: u64,
     reason: String,
+    /// No further connection is to be made.
+    sealed: bool,
 }
 
 impl Connections {
     /// One more was made: requests may leave by it.
     pub(super) fn made(&self) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).made += 1;
+    }
+
+    /// While a pause is out, no new connection is made in place of a lost one: the address may lead to another process
+    /// by now than the one that was looked at.
+    pub(super) fn seal(&self, sealed: bool) {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).sealed = sealed;
+    }
+
+    /// Whether a new connection would stand in for a lost one although none may.
+    pub(super) fn closed_to_more(&self) -> bool {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.sealed && counts.made > 0
     }
 
     fn refused(&self, reason: &str) {

@@ -95,6 +95,7 @@ async fn srv_records_become_members_with_the_addresses_of_their_targets() {
             name: format!("ledger-{index}.ledger-headless.shop.example:50053"),
             address: format!("127.9.0.{index}:50053"),
             stage: 0,
+            pod: None,
         })
         .collect();
     assert_eq!(find(NAME, server.address).await.unwrap(), expected);

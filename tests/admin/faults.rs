@@ -58,6 +58,19 @@ async fn a_restarted_member_is_open_and_answers_the_same_client() {
 }
 
 #[tokio::test]
+async fn a_pause_takes_no_new_connection_in_place_of_a_lost_one() {
+    for flavour in Flavour::ALL {
+        let (member, client) = start(flavour);
+        assert_eq!(client.check_paused(LONG).await, OPEN);
+        member.restart().await.expect("the same address");
+        let answer = client.pause(LONG, LONG).await;
+        assert!(matches!(kind(&answer), FailureKind::Rejected | FailureKind::Unknown), "{answer:?}");
+        assert_eq!(counted(&member).get("pause"), None, "whoever is at the address now was not paused");
+        assert_eq!(client.check_paused(LONG).await, OPEN, "anything else may connect again");
+    }
+}
+
+#[tokio::test]
 async fn a_request_to_nobody_never_left() {
     let address = nobody();
     let client = client_of(address);

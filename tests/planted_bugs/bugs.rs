@@ -103,7 +103,11 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a window starts over someone else's pause",
         edits: &[
-            (VERDICT, "all(|live| live.open_since(self.pause_at))", "all(|live| live.looked_since(self.pause_at))"),
+            (
+                VERDICT,
+                "all(|live| live.open_since(self.census_from(now)))",
+                "all(|live| live.looked_since(self.pause_at))",
+            ),
             (
                 MACHINE,
                 "                    (true, true) => Reason",
@@ -232,11 +236,11 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "the census after the window is not compared",
-        edits: &[(VERDICT, "Some(Ok(found)) if *found != self.members =>", "Some(Ok(found)) if found.is_empty() =>")],
+        edits: &[(VERDICT, "Ok(found) if found == members => None,", "Ok(found) if !found.is_empty() => None,")],
     },
     Bug {
         name: "a census that failed is passed over",
-        edits: &[(VERDICT, "Some(Err(reason)) => reasons.push(reason.clone()),", "Some(Err(_)) => {}")],
+        edits: &[(VERDICT, "Err(reason) => Some(reason.clone()),", "Err(_) => None,")],
     },
     Bug {
         name: "all stages are paused at once",
@@ -249,5 +253,45 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a window asks to be woken in the past",
         edits: &[(DUE, "Some(_) if self.void.is_empty() && self.ahead.outcome.is_none() =>", "Some(_) =>")],
+    },
+    Bug {
+        name: "a change that Kubernetes tells of voids nothing",
+        edits: &[(
+            MACHINE,
+            "live.doubt = Some(Doubt::new(now.mono));\n        }\n        self.void(now, reason);",
+            "live.doubt = Some(Doubt::new(now.mono));\n        }",
+        )],
+    },
+    Bug {
+        name: "a member whose pod may be gone is opened at once",
+        edits: &[(MEMBER, "self.doubt.map_or(self.retry_at, |doubt| doubt.until.max(self.retry_at))", "self.retry_at")],
+    },
+    Bug {
+        name: "a member whose pod may be gone waits for ever",
+        edits: &[(MEMBER, "until: now + POD_DEADLINE }", "until: now + POD_DEADLINE * 100_000 }")],
+    },
+    Bug {
+        name: "a member whose pod is gone is asked on",
+        edits: &[(MACHINE, "live.end.get_or_insert(super::End::Gone);", "")],
+    },
+    Bug {
+        name: "a request that was lost raises no doubt about the pod",
+        edits: &[(MACHINE, "self.live[member].doubt = Some(Doubt::new(now.mono));", "")],
+    },
+    Bug {
+        name: "recovery opens what is at the address, whoever it is",
+        edits: &[(MACHINE, "live.doubt = member.pod.as_ref().map(|_| Doubt::new(now.mono));", "")],
+    },
+    Bug {
+        name: "an answer about the pods ends a doubt that came after its question",
+        edits: &[(MACHINE, "live.doubt.filter(|doubt| doubt.since > asked)", "None")],
+    },
+    Bug {
+        name: "the intent does not wait for the members to be found again",
+        edits: &[(VERDICT, "&& self.before.found.is_some()", "")],
+    },
+    Bug {
+        name: "the members found again before the intent may differ",
+        edits: &[(MACHINE, "against.filter(|_| before)", "against.filter(|_| false)")],
     },
 ];

@@ -12,6 +12,7 @@ mod sim {
     pub mod faults;
     pub mod gate;
     mod inject;
+    mod pods;
     pub mod random;
     mod traffic;
     mod witness;

@@ -18,6 +18,7 @@ const SOURCES: &[&str] = &[
     "sim/faults.rs",
     "sim/gate.rs",
     "sim/inject.rs",
+    "sim/pods.rs",
     "sim/random.rs",
     "sim/traffic.rs",
     "sim/witness.rs",
