@@ -10,6 +10,7 @@ pub mod daemon;
 pub mod domain;
 pub mod engine;
 pub mod http;
+pub mod kubernetes;
 pub mod observe;
 pub mod scalar;
 pub mod sim;

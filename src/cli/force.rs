@@ -2,17 +2,18 @@
 
 use super::Exit;
 use super::output::{Format, complain};
-use crate::config::Group;
+use crate::config::{Config, Group};
 use crate::daemon::rescue::StillClosed;
 use crate::daemon::run::Signals;
-use crate::engine::{Unopened, force_open};
-use crate::scalar::discovery::Dns;
+use crate::engine::{Finder, Unopened, force_open};
+use std::sync::Arc;
 
 /// Unpauses every member until it was seen open, whoever paused it.
-pub async fn unpause(group: &Group, output: Format) -> anyhow::Result<Exit> {
+pub async fn unpause(config: &Arc<Config>, group: &Group, output: Format) -> anyhow::Result<Exit> {
+    let finder = Finder::new(config.clone())?;
     let mut signals = Signals::catch()?;
     let closed = Unopened::default();
-    let opening = force_open(Dns::from_environment()?, group, &closed, |line| output.tell(line));
+    let opening = force_open(&finder, group, &closed, |line| output.tell(line));
     tokio::select! {
         opened = opening => match opened {
             Ok(count) => {

@@ -2,10 +2,10 @@
 
 use super::Exit;
 use super::output::{Format, complain, table};
-use crate::config::Group;
-use crate::engine::{Sighting, sweep};
-use crate::scalar::discovery::Dns;
+use crate::config::{Config, Group};
+use crate::engine::{Finder, Sighting, sweep};
 use serde::Serialize;
+use std::sync::Arc;
 
 #[derive(Serialize)]
 struct Row {
@@ -18,13 +18,17 @@ struct Row {
 }
 
 /// Asks every member of the groups once.
-pub async fn members<'a>(groups: impl Iterator<Item = &'a Group>, output: Format) -> anyhow::Result<Exit> {
-    let dns = Dns::from_environment()?;
+pub async fn members<'a>(
+    config: &Arc<Config>,
+    groups: impl Iterator<Item = &'a Group>,
+    output: Format,
+) -> anyhow::Result<Exit> {
+    let finder = Finder::new(config.clone())?;
     let mut rows = Vec::new();
     let mut exit = Exit::Good;
     for group in groups {
-        match sweep(dns, group).await {
-            Ok(clusters) => rows.extend(clusters.into_values().flatten().map(|sighting| row(group, sighting))),
+        match sweep(&finder, group).await {
+            Ok(swept) => rows.extend(swept.clusters.into_values().flatten().map(|sighting| row(group, sighting))),
             Err(reason) => {
                 complain(format_args!("{}: {reason}", group.name));
                 exit = Exit::Failed;

@@ -88,16 +88,18 @@ fn with_config(command: Command, output: output::Format, config: &Arc<Config>) -
         Command::Pause { group: name, limit } => {
             within(group(&name), |group| window::pause(config, group, limit, output))
         }
-        Command::Unpause { group: name, force: true } => within(group(&name), |group| force::unpause(group, output)),
+        Command::Unpause { group: name, force: true } => {
+            within(group(&name), |group| force::unpause(config, group, output))
+        }
         Command::Unpause { group: name, force: false } => {
             within(group(&name), |group| window::unpause(config, group, output))
         }
-        Command::Plan { group: name } => within(group(&name), |group| plan::plan(group, output)),
+        Command::Plan { group: name } => within(group(&name), |group| plan::plan(config, group, output)),
         Command::History { group, limit } => block_on(history::history(config, group.as_deref(), limit, output)),
         Command::Points { group, limit } => block_on(history::points(config, group.as_deref(), limit, output)),
-        Command::Members { group: None } => block_on(members::members(config.groups.values(), output)),
+        Command::Members { group: None } => block_on(members::members(config, config.groups.values(), output)),
         Command::Members { group: Some(name) } => {
-            within(group(&name), |group| members::members(std::iter::once(group), output))
+            within(group(&name), |group| members::members(config, std::iter::once(group), output))
         }
         Command::Schedule { group: None, next } => Ok(schedule::schedule(config.groups.values(), next, output)),
         Command::Schedule { group: Some(name), next } => {

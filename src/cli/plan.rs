@@ -2,11 +2,11 @@
 
 use super::Exit;
 use super::output::{Format, table, zone};
-use crate::config::Group;
+use crate::config::{Config, Group};
 use crate::daemon::schedule::next_slot;
-use crate::engine::{Clock, sweep};
-use crate::scalar::discovery::Dns;
+use crate::engine::{Clock, Finder, Swept, sweep};
 use serde::Serialize;
+use std::sync::Arc;
 
 #[derive(Serialize)]
 struct Plan {
@@ -29,12 +29,13 @@ struct Cluster {
 }
 
 /// Looks at every member, and says whether a window would begin. Nothing is paused.
-pub async fn plan(group: &Group, output: Format) -> anyhow::Result<Exit> {
+pub async fn plan(config: &Arc<Config>, group: &Group, output: Format) -> anyhow::Result<Exit> {
     let mut reasons = Vec::new();
     let mut clusters = Vec::new();
-    match sweep(Dns::from_environment()?, group).await {
+    match sweep(&Finder::new(config.clone())?, group).await {
         Err(reason) => reasons.push(reason.to_string()),
-        Ok(seen) => {
+        Ok(Swept { clusters: seen, against, .. }) => {
+            reasons.extend(against.iter().map(ToString::to_string));
             for sighting in seen.values().flatten() {
                 match &sighting.paused {
                     Ok(false) => {}

@@ -2,8 +2,7 @@
 
 use super::run::Signals;
 use crate::catalog::{Catalog, OpenError};
-use crate::config::Config;
-use crate::engine::{Unopened, open_intent};
+use crate::engine::{Finder, Unopened, open_intent};
 
 /// Something could not be opened again before the process was told to end.
 #[derive(Debug, thiserror::Error)]
@@ -16,8 +15,8 @@ pub struct StillClosed(pub Vec<String>);
 ///
 /// # Errors
 /// A signal ended the wait.
-pub async fn rescue(config: &Config, signals: &mut Signals) -> Result<(), StillClosed> {
-    let reader = match Catalog::read(&config.daemon.catalog).await {
+pub async fn rescue(finder: &Finder, signals: &mut Signals) -> Result<(), StillClosed> {
+    let reader = match Catalog::read(&finder.config().daemon.catalog).await {
         Ok(reader) => reader,
         Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => return Ok(()),
         Err(error) => {
@@ -38,7 +37,7 @@ pub async fn rescue(config: &Config, signals: &mut Signals) -> Result<(), StillC
         if let Some(damage) = &intent.damage {
             tracing::error!(window = %intent.window, "{damage}");
         }
-        open_intent(config, intent, &left, |line| tracing::warn!(window = %intent.window, "{line}"))
+        open_intent(finder, intent, &left, |line| tracing::warn!(window = %intent.window, "{line}"))
     });
     tokio::select! {
         _ = futures_util::future::join_all(opening) => Ok(()),

@@ -6,11 +6,10 @@ use super::{Service, attempts, control, sweeps};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
-use crate::engine::{Engine, Handle, SHOW_EVERY};
+use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
 use crate::observe::metrics::{Metrics, WindowTotal};
-use crate::scalar::discovery::Dns;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,11 +65,12 @@ impl Signals {
 /// # Errors
 /// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
 pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
-    let catalog = match open(&config, signals).await? {
+    let finder = Finder::new(config.clone())?;
+    let catalog = match open(&finder, signals).await? {
         Ok(catalog) => catalog,
         Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
         Err(error) => {
-            let rescued = rescue(&config, signals).await;
+            let rescued = rescue(&finder, signals).await;
             let error = anyhow::Error::from(error);
             return Err(match rescued {
                 Ok(()) => error,
@@ -80,20 +80,19 @@ pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Resu
     };
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
-    let dns = Dns::from_environment()?;
-    Ok(Service { engine: Engine::new(clock, catalog, config, metrics, dns) })
+    Ok(Service { engine: Engine::new(clock, catalog, config, metrics, finder) })
 }
 
 /// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
-async fn open(config: &Config, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
-    let mut opening = std::pin::pin!(Catalog::open(&config.daemon.catalog));
+async fn open(finder: &Finder, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
+    let mut opening = std::pin::pin!(Catalog::open(&finder.config().daemon.catalog));
     if let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, &mut opening).await {
         return Ok(opened);
     }
     tracing::error!("the catalog takes long to open");
     tokio::select! {
         opened = &mut opening => return Ok(opened),
-        rescued = rescue(config, signals) => rescued?,
+        rescued = rescue(finder, signals) => rescued?,
     }
     Ok(opening.await)
 }

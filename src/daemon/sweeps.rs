@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::config::Group;
-use crate::engine::{Sighting, sweep};
+use crate::engine::{Sighting, Swept, sweep};
 use crate::observe::metrics::Look;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,10 +16,10 @@ pub(super) async fn sweep_for_ever(service: Service, group: Group) {
         if service.engine.window_of(&group.name).is_some() {
             continue;
         }
-        match sweep(service.engine.dns(), &group).await {
+        match sweep(&service.engine.finder, &group).await {
             // A window that began meanwhile tells more than this look.
             Ok(_) if service.engine.window_of(&group.name).is_some() => {}
-            Ok(clusters) => {
+            Ok(Swept { clusters, .. }) => {
                 service.engine.metrics.members_seen(&group.name, &looks(&clusters));
                 known = tell(&group.name, &clusters, &known);
             }

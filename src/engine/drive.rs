@@ -1,9 +1,11 @@
 //! The loop that drives one window: input, decide, append, apply, due.
 
 use super::status::Status;
+use super::surroundings::Surroundings;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::domain::{Member, Now, Reason};
+use crate::domain::{Member, Now};
+use crate::kubernetes::Change;
 use crate::observe::Metrics;
 use crate::scalar::{AdminClient, Answer, FailureKind};
 use crate::window::{Call, Effect, Input, State, Window};
@@ -19,10 +21,6 @@ const BATCH: usize = 1_024;
 /// How old what a running window shows may be.
 pub const SHOW_EVERY: Duration = Duration::from_millis(500);
 
-/// Finds the members again after the window.
-pub(super) type Census =
-    Box<dyn Fn() -> futures_util::future::BoxFuture<'static, Result<Vec<Member>, Reason>> + Send + Sync>;
-
 struct Shown {
     members: Arc<[Member]>,
     last: Option<(State, bool, Duration)>,
@@ -36,7 +34,7 @@ pub(super) struct Drive {
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
     pub clients: Vec<AdminClient>,
-    pub census: Census,
+    pub surroundings: Surroundings,
     pub commands: mpsc::Receiver<Input>,
     pub status: watch::Sender<Status>,
 }
@@ -51,7 +49,7 @@ impl Drive {
         loop {
             let now = self.clock.now();
             for effect in window.advance(now) {
-                self.carry_out(&clients, &window, effect, &replies);
+                self.carry_out(&clients, &shown.members, &window, effect, &replies);
             }
             self.show(&window, now, &mut shown);
             if window.finished() {
@@ -62,6 +60,7 @@ impl Drive {
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {}
                 Some(command) = self.commands.recv() => batch.push(command),
+                change = self.surroundings.changed() => batch.push(changed(&window, change)),
                 () = until(self.clock, deadline) => {}
             }
             let now = self.clock.now();
@@ -84,7 +83,14 @@ impl Drive {
         }
     }
 
-    fn carry_out(&self, clients: &[Arc<AdminClient>], window: &Window, effect: Effect, inputs: &mpsc::Sender<Input>) {
+    fn carry_out(
+        &self,
+        clients: &[Arc<AdminClient>],
+        members: &Arc<[Member]>,
+        window: &Window,
+        effect: Effect,
+        inputs: &mpsc::Sender<Input>,
+    ) {
         let inputs = inputs.clone();
         match effect {
             Effect::Send { request, member, call, deadline, fresh } => {
@@ -117,15 +123,23 @@ impl Drive {
                     let _ = inputs.send(input).await;
                 });
             }
-            Effect::LookAtPods => {}
+            Effect::LookAtPods => {
+                let found = self.surroundings.pods(members.clone());
+                tokio::spawn(async move { inputs.send(found.await).await });
+            }
             Effect::TakeCensus => {
-                let found = (self.census)();
-                tokio::spawn(async move {
-                    let _ = inputs.send(Input::Census(found.await)).await;
-                });
+                let found = self.surroundings.census(window.unpause_started().is_some());
+                tokio::spawn(async move { inputs.send(found.await).await });
             }
         }
     }
+}
+
+/// A change, at the member whose pod it is about.
+fn changed(window: &Window, Change { uid, reason }: Change) -> Input {
+    let pod = |member: &Member| member.pod.as_ref().map(|pod| &pod.uid) == uid.as_ref();
+    let member = uid.as_ref().and_then(|_| window.members().iter().position(pod));
+    Input::Changed { member, reason }
 }
 
 async fn until(clock: Clock, deadline: Option<Duration>) {
@@ -154,6 +168,10 @@ fn log(window: &Window, input: &Input) {
             } else {
                 tracing::info!(window = %name, %group, cluster = %member.cluster, member = %member.name, "{failure}");
             }
+        }
+        Input::Changed { reason, .. } => tracing::warn!(window = %name, %group, "{reason}"),
+        Input::Pods(Err(why)) => {
+            tracing::warn!(window = %name, %group, "ask whose pods are gone: {why}; members are opened all the same");
         }
         Input::AppendFailed { number, error } => {
             tracing::error!(window = %name, %group, "append event {number}: {error}");

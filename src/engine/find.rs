@@ -1,28 +1,122 @@
 //! Members and their clients, from a group's config.
 
-use crate::config::{Config, Group};
-use crate::domain::{Code, Member, Product, Reason};
-use crate::scalar::discovery::{Dns, resolve};
+use crate::config::{Cluster, Config, Coverage, Group, Source};
+use crate::domain::{Code, Evidence, Member, Product, Reason};
+use crate::kubernetes::{Census, Kubernetes};
+use crate::scalar::discovery::{DiscoveryError, Dns, resolve};
 use crate::scalar::{AdminClient, Connector};
+use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// How long finding the members of a cluster may take.
+/// How long finding the members may take.
 const FIND_DEADLINE: Duration = Duration::from_secs(5);
+/// How many SRV names are looked up at once.
+const LOOKUPS_AT_ONCE: usize = 16;
 
-/// All members of all clusters, in the order of stages (that is how they are paused, and opened again), clusters'
-/// names and addresses.
-///
-/// # Errors
-/// A cluster whose members cannot be found.
-pub(super) async fn members(group: &Group, dns: Dns) -> Result<Vec<Member>, Reason> {
-    let mut members = Vec::new();
-    for cluster in group.clusters.values() {
-        let found = resolve(cluster, dns, FIND_DEADLINE).await;
-        members.extend(found.map_err(|error| Reason::new(Code::Discovery, format!("{}: {error}", cluster.name)))?);
+/// Finds the members of an environment's groups. Cheap to clone.
+#[derive(Clone)]
+pub struct Finder {
+    config: Arc<Config>,
+    dns: Dns,
+    pub(super) kubernetes: Kubernetes,
+}
+
+/// A group's members, and what stands against a window over them.
+#[derive(Debug)]
+pub struct Found {
+    /// In the order of stages (that is how they are paused, and opened again), clusters' names and addresses.
+    pub members: Vec<Member>,
+    /// Each refuses a window.
+    pub against: Vec<Reason>,
+    /// Scalar workloads in the group's namespaces that no group names.
+    pub unlisted: Vec<String>,
+    /// None when no cluster is found through Kubernetes.
+    pub(super) census: Option<Census>,
+}
+
+impl Found {
+    /// How well all of them are known.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        if self.members.iter().all(|member| member.pod.is_some()) { Evidence::Pod } else { Evidence::Address }
     }
-    members.sort_by_key(|member| member.stage);
-    Ok(members)
+}
+
+impl Finder {
+    /// Asks the name servers of the system, or the one that the environment names.
+    ///
+    /// # Errors
+    /// The environment's name server is none.
+    pub fn new(config: Arc<Config>) -> Result<Self, DiscoveryError> {
+        Ok(Self { config, dns: Dns::from_environment()?, kubernetes: Kubernetes::new() })
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// All members of all clusters of a group. Nothing is cached.
+    ///
+    /// # Errors
+    /// A cluster whose members cannot be found.
+    pub async fn find(&self, group: &Group) -> Result<Found, Reason> {
+        let (addresses, census) = tokio::try_join!(self.by_address(group), self.in_kubernetes(group))?;
+        let (mut members, mut against, mut unlisted) = (addresses, Vec::new(), Vec::new());
+        if let Some(census) = &census {
+            members.extend(census.members.iter().cloned());
+            against.extend(census.troubles.iter().cloned());
+            unlisted.extend(census.unlisted.iter().cloned());
+        }
+        if group.coverage == Coverage::Refuse {
+            let sentence = |workload: &String| format!("{workload} belongs to no group");
+            against.extend(unlisted.iter().map(|workload| Reason::new(Code::Unlisted, sentence(workload))));
+        }
+        members.sort_by(|a, b| (a.stage, &a.cluster, &a.address).cmp(&(b.stage, &b.cluster, &b.address)));
+        Ok(Found { members, against, unlisted, census })
+    }
+
+    async fn by_address(&self, group: &Group) -> Result<Vec<Member>, Reason> {
+        let clusters = group.clusters.values().filter(|cluster| !matches!(cluster.source, Source::Kubernetes(_)));
+        let clusters: Vec<&Cluster> = clusters.collect();
+        let mut members = Vec::new();
+        for some in clusters.chunks(LOOKUPS_AT_ONCE) {
+            let found = try_join_all(some.iter().map(|cluster| self.resolve(cluster))).await?;
+            members.extend(found.into_iter().flatten());
+        }
+        Ok(members)
+    }
+
+    async fn resolve(&self, cluster: &Cluster) -> Result<Vec<Member>, Reason> {
+        let found = resolve(cluster, self.dns, FIND_DEADLINE).await;
+        found.map_err(|error| Reason::new(Code::Discovery, format!("{}: {error}", cluster.name)))
+    }
+
+    async fn in_kubernetes(&self, group: &Group) -> Result<Option<Census>, Reason> {
+        if !group.clusters.values().any(|cluster| matches!(cluster.source, Source::Kubernetes(_))) {
+            return Ok(None);
+        }
+        let others: Vec<&Cluster> = self
+            .config
+            .groups
+            .values()
+            .filter(|other| other.name != group.name)
+            .flat_map(|other| other.clusters.values())
+            .collect();
+        self.kubernetes.census(group, &others, FIND_DEADLINE).await.map(Some)
+    }
+
+    /// Which of these members' pods are gone.
+    ///
+    /// # Errors
+    /// Kubernetes does not say, or it is another one than the members were found in.
+    pub async fn gone(&self, group: &str, members: &[Member], deadline: Duration) -> Result<Vec<usize>, String> {
+        let cluster = |name: &str| cluster_of_intent(&self.config, group, name);
+        self.kubernetes.gone(cluster, members, deadline).await
+    }
 }
 
 /// A client each, in the members' order.
@@ -52,9 +146,13 @@ pub(super) fn clients_of_intent(config: &Config, group: &str, members: &[Member]
     clients
 }
 
-fn connector_of_intent(config: &Config, group: &str, cluster: &str) -> Connector {
+fn cluster_of_intent<'a>(config: &'a Config, group: &str, cluster: &str) -> Option<&'a Cluster> {
     let own = config.groups.get(group).and_then(|group| group.clusters.get(cluster));
-    let found = own.or_else(|| config.groups.values().find_map(|group| group.clusters.get(cluster)));
+    own.or_else(|| config.groups.values().find_map(|group| group.clusters.get(cluster)))
+}
+
+fn connector_of_intent(config: &Config, group: &str, cluster: &str) -> Connector {
+    let found = cluster_of_intent(config, group, cluster);
     if let Some(found) = found {
         match Connector::new(found) {
             Ok(connector) => return connector,

@@ -1,13 +1,12 @@
 //! Opening without a journal: every member, whoever paused it.
 
-use super::find;
+use super::find::{self, Finder};
 use crate::catalog::OpenWindow;
 use crate::clock::Clock;
-use crate::config::{Config, Group};
+use crate::config::Group;
 use crate::domain::{Member, Reason};
-use crate::scalar::discovery::Dns;
 use crate::scalar::{AdminClient, Answer};
-use crate::window::{ASK_DEADLINE, DOUBT_POLL, GRACE, MARGIN};
+use crate::window::{ASK_DEADLINE, DOUBT_POLL, GRACE, MARGIN, POD_DEADLINE};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,21 +36,28 @@ impl Unopened {
 ///
 /// # Errors
 /// The members cannot be found.
-pub async fn force_open(dns: Dns, group: &Group, left: &Unopened, tell: impl Fn(String)) -> Result<usize, Reason> {
-    let members = find::members(group, dns).await?;
+pub async fn force_open(
+    finder: &Finder,
+    group: &Group,
+    left: &Unopened,
+    tell: impl Fn(String),
+) -> Result<usize, Reason> {
+    let members = finder.find(group).await?.members;
     let clients = find::clients(group, &members)?;
-    open_all(&members, &clients, Duration::ZERO, left, &tell).await;
+    let opening = Opening { finder, group: &group.name, doubt: Duration::ZERO, left, tell: &tell };
+    opening.all(&members, &clients).await;
     Ok(members.len())
 }
 
 /// Opens what an intent names, without the catalog: every member that may still be closed and that nobody gave up,
 /// and looks at it for as long as a pause of the dead process may still land.
-pub async fn open_intent(config: &Config, intent: &OpenWindow, left: &Unopened, tell: impl Fn(String)) {
+pub async fn open_intent(finder: &Finder, intent: &OpenWindow, left: &Unopened, tell: impl Fn(String)) {
     let journal = intent.journal();
     let Some(plan) = journal.plan.as_ref().filter(|_| journal.open_intent()) else { return };
     let members = members_of(intent);
-    let clients = find::clients_of_intent(config, &plan.group, &members);
-    open_all(&members, &clients, plan.drain + MARGIN + GRACE, left, &tell).await;
+    let clients = find::clients_of_intent(finder.config(), &plan.group, &members);
+    let opening = Opening { finder, group: &plan.group, doubt: plan.drain + MARGIN + GRACE, left, tell: &tell };
+    opening.all(&members, &clients).await;
 }
 
 /// The members that an intent leaves open to doubt.
@@ -64,43 +70,60 @@ pub(super) fn members_of(intent: &OpenWindow) -> Vec<Member> {
     members.filter(|(index, _)| !journal.abandoned.contains(index)).map(|(_, member)| member.clone()).collect()
 }
 
-async fn open_all(
-    members: &[Member],
-    clients: &[AdminClient],
+struct Opening<'a, T> {
+    finder: &'a Finder,
+    group: &'a str,
+    /// How long a pause of a dead process may still land.
     doubt: Duration,
-    left: &Unopened,
-    tell: &impl Fn(String),
-) {
-    left.set().extend(members.iter().map(ToString::to_string));
-    let each = members.iter().zip(clients).map(|(member, client)| keep_open(member, client, doubt, left, tell));
-    futures_util::future::join_all(each).await;
+    left: &'a Unopened,
+    tell: &'a T,
 }
 
-/// Opens a member, and comes back when it was open to the end of the doubt.
-async fn keep_open(member: &Member, client: &AdminClient, doubt: Duration, left: &Unopened, tell: &impl Fn(String)) {
-    let (clock, name) = (Clock::start(), member.to_string());
-    let mut delay = FIRST_RETRY;
-    let mut unpause = true;
-    loop {
-        let asked = clock.now().mono;
-        match open(client, unpause).await {
-            Ok(()) => {
-                left.set().remove(&name);
-                if asked >= doubt {
-                    return;
-                }
-                (unpause, delay) = (false, FIRST_RETRY);
-                tokio::time::sleep(DOUBT_POLL).await;
+impl<T: Fn(String)> Opening<'_, T> {
+    async fn all(&self, members: &[Member], clients: &[AdminClient]) {
+        self.left.set().extend(members.iter().map(ToString::to_string));
+        let each = members.iter().zip(clients).map(|(member, client)| self.keep_open(member, client));
+        futures_util::future::join_all(each).await;
+    }
+
+    /// Opens a member, and comes back when it was open to the end of the doubt, or its pod is gone.
+    async fn keep_open(&self, member: &Member, client: &AdminClient) {
+        let (clock, name) = (Clock::start(), member.to_string());
+        let mut delay = FIRST_RETRY;
+        let (mut unpause, mut sure) = (true, false);
+        loop {
+            let asked = clock.now().mono;
+            if !sure && self.gone(member).await {
+                self.left.set().remove(&name);
+                (self.tell)(format!("{member}: its pod is gone"));
+                return;
             }
-            Err(why) => {
-                left.set().insert(name.clone());
-                tell(format!("{member}: {why}"));
-                unpause = true;
-                tokio::time::sleep(delay).await;
-                delay = (delay * 2).min(LONGEST_RETRY);
-                client.reconnect();
+            match open(client, unpause).await {
+                Ok(()) => {
+                    self.left.set().remove(&name);
+                    if asked >= self.doubt {
+                        return;
+                    }
+                    (unpause, sure, delay) = (false, true, FIRST_RETRY);
+                    tokio::time::sleep(DOUBT_POLL).await;
+                }
+                Err(why) => {
+                    self.left.set().insert(name.clone());
+                    (self.tell)(format!("{member}: {why}"));
+                    (unpause, sure) = (true, false);
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(LONGEST_RETRY);
+                    client.reconnect();
+                }
             }
         }
+    }
+
+    /// Whether Kubernetes says that its address is no longer its own. When it says nothing, the member is opened.
+    async fn gone(&self, member: &Member) -> bool {
+        let asked = std::slice::from_ref(member);
+        member.pod.is_some()
+            && self.finder.gone(self.group, asked, POD_DEADLINE).await.is_ok_and(|gone| !gone.is_empty())
     }
 }
 

@@ -4,25 +4,28 @@ mod drive;
 mod find;
 mod force;
 mod status;
+mod surroundings;
 mod sweep;
 
 pub use crate::clock::Clock;
 pub use drive::SHOW_EVERY;
+pub use find::{Finder, Found};
 pub use force::{Unopened, force_open, open_intent};
 pub use status::Status;
-pub use sweep::{Sighting, sweep};
+pub use sweep::{Sighting, Swept, sweep};
 
 use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
 use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
 use crate::observe::Metrics;
-use crate::scalar::discovery::Dns;
+use crate::scalar::AdminClient;
 use crate::window::{Input, Plan, Window};
 use drive::Drive;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use surroundings::Surroundings;
 use tokio::sync::{mpsc, watch};
 
 /// What is asked for when a window is begun.
@@ -95,7 +98,7 @@ pub struct Engine {
     pub catalog: Catalog,
     pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
-    dns: Dns,
+    pub finder: Finder,
     running: Arc<Mutex<Running>>,
 }
 
@@ -109,8 +112,8 @@ struct Running {
 
 impl Engine {
     #[must_use]
-    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, metrics: Arc<Metrics>, dns: Dns) -> Self {
-        Self { clock, catalog, config, metrics, dns, running: Arc::default() }
+    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, metrics: Arc<Metrics>, finder: Finder) -> Self {
+        Self { clock, catalog, config, metrics, finder, running: Arc::default() }
     }
 
     /// Begins a window of the group.
@@ -123,9 +126,9 @@ impl Engine {
         let engine = self.clone();
         let group = group.clone();
         tokio::spawn(async move {
-            let (window, clients) = engine.preflight(&group, plan).await;
-            let census = engine.census(&group);
-            engine.drive(&group.name, window, clients, census, commands, status).await;
+            let (window, clients, found) = engine.preflight(&group, plan).await;
+            let surroundings = Surroundings::new(engine.finder.clone(), group.clone(), found);
+            engine.drive(&group.name, window, clients, surroundings, commands, status).await;
         });
         Ok(handle)
     }
@@ -148,18 +151,22 @@ impl Engine {
     }
 
     /// Finds the members, and refuses what cannot be begun.
-    async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<crate::scalar::AdminClient>) {
-        let found = find::members(group, self.dns).await.and_then(|members| {
-            let clients = find::clients(group, &members)?;
-            self.claim(&group.name, &members)?;
-            Ok((members, clients))
+    async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<AdminClient>, Option<Found>) {
+        let found = self.finder.find(group).await.map_err(|reason| vec![reason]).and_then(|mut found| {
+            if !found.against.is_empty() {
+                return Err(std::mem::take(&mut found.against));
+            }
+            let clients = find::clients(group, &found.members).map_err(|reason| vec![reason])?;
+            self.claim(&group.name, &found.members).map_err(|reason| vec![reason])?;
+            Ok((found, clients))
         });
         match found {
-            Ok((members, clients)) => {
+            Ok((found, clients)) => {
                 let now = self.clock.now();
-                (Window::begin(plan, crate::domain::Evidence::Address, members, Vec::new(), now), clients)
+                let window = Window::begin(plan, found.evidence(), found.members.clone(), Vec::new(), now);
+                (window, clients, Some(found))
             }
-            Err(reason) => (Window::refuse(plan, vec![reason], self.clock.now()), Vec::new()),
+            Err(reasons) => (Window::refuse(plan, reasons, self.clock.now()), Vec::new(), None),
         }
     }
 
@@ -176,25 +183,17 @@ impl Engine {
         Ok(())
     }
 
-    fn census(&self, group: &Group) -> drive::Census {
-        let (group, dns) = (group.clone(), self.dns);
-        Box::new(move || {
-            let group = group.clone();
-            Box::pin(async move { find::members(&group, dns).await })
-        })
-    }
-
     async fn drive(
         &self,
         group: &str,
         window: Window,
-        clients: Vec<crate::scalar::AdminClient>,
-        census: drive::Census,
+        clients: Vec<AdminClient>,
+        surroundings: Surroundings,
         commands: mpsc::Receiver<Input>,
         status: watch::Sender<Status>,
     ) {
         let (clock, catalog, metrics) = (self.clock, self.catalog.clone(), self.metrics.clone());
-        Drive { clock, catalog, metrics, clients, census, commands, status }.run(window).await;
+        Drive { clock, catalog, metrics, clients, surroundings, commands, status }.run(window).await;
         let mut running = self.running();
         running.windows.remove(group);
         running.addresses.remove(group);
@@ -255,9 +254,8 @@ impl Engine {
         status.send_replace(Status::of(&window, window.members().into(), now));
         let engine = self.clone();
         tokio::spawn(async move {
-            let census: drive::Census =
-                Box::new(|| Box::pin(std::future::ready(Err(Reason::new(Code::Interrupted, "recovered")))));
-            engine.drive(&plan.group, window, clients, census, commands, status).await;
+            let surroundings = Surroundings::recovered(engine.finder.clone(), plan.group.clone());
+            engine.drive(&plan.group, window, clients, surroundings, commands, status).await;
         });
         Some(handle)
     }
@@ -280,7 +278,7 @@ impl Engine {
                     (status.members, status.doubtful, status.recovered) = (members.into(), doubtful, true);
                 });
             }
-            open_intent(&engine.config, &open, &left, |line| tracing::warn!(window = %open.window, "{line}")).await;
+            open_intent(&engine.finder, &open, &left, |line| tracing::warn!(window = %open.window, "{line}")).await;
             if reserved.is_some() {
                 engine.running().windows.remove(&plan.group);
             }
@@ -308,12 +306,6 @@ impl Engine {
             handle.open(Reason::new(Code::Shutdown, "the daemon was told to stop"));
         }
         handles
-    }
-
-    /// Where SRV names are asked for.
-    #[must_use]
-    pub const fn dns(&self) -> Dns {
-        self.dns
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, Running> {

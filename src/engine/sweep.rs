@@ -1,10 +1,9 @@
 //! Between windows: is every member open, whoever closed it?
 
-use super::find;
+use super::find::{self, Finder, Found};
 use crate::config::Group;
 use crate::domain::Reason;
 use crate::scalar::Answer;
-use crate::scalar::discovery::Dns;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,12 +20,23 @@ pub struct Sighting {
     pub paused: Result<bool, String>,
 }
 
+/// What a sweep saw of a group.
+#[derive(Debug)]
+pub struct Swept {
+    /// By cluster, sorted.
+    pub clusters: BTreeMap<String, Vec<Sighting>>,
+    /// What would refuse a window, before any member is asked.
+    pub against: Vec<Reason>,
+    /// Scalar workloads in the group's namespaces that no group names.
+    pub unlisted: Vec<String>,
+}
+
 /// Asks every member of the group once. Connections are closed again at once.
 ///
 /// # Errors
 /// The members cannot be found.
-pub async fn sweep(dns: Dns, group: &Group) -> Result<BTreeMap<String, Vec<Sighting>>, Reason> {
-    let members = find::members(group, dns).await?;
+pub async fn sweep(finder: &Finder, group: &Group) -> Result<Swept, Reason> {
+    let Found { members, against, unlisted, .. } = finder.find(group).await?;
     let clients = find::clients(group, &members)?;
     let looks = members.into_iter().zip(clients).map(|(member, client)| async move {
         let paused = match client.check_paused(LOOK_DEADLINE).await {
@@ -42,5 +52,5 @@ pub async fn sweep(dns: Dns, group: &Group) -> Result<BTreeMap<String, Vec<Sight
     for sighting in seen {
         clusters.entry(sighting.member.cluster.clone()).or_default().push(sighting);
     }
-    Ok(clusters)
+    Ok(Swept { clusters, against, unlisted })
 }

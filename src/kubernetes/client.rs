@@ -1,0 +1,184 @@
+//! The API servers that a config names.
+
+use crate::config::Namespace;
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config, Resource};
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How many objects a list answers with at once.
+const PAGE: u32 = 500;
+/// A list of more pages than this is a mistake.
+const MOST_PAGES: usize = 200;
+
+type Key = (Option<PathBuf>, Option<String>);
+
+/// The API servers that a config names. Cheap to clone; a client is made when it is first needed, and kept.
+#[derive(Clone, Default)]
+pub struct Kubernetes {
+    servers: Arc<Mutex<BTreeMap<Key, Server>>>,
+}
+
+/// One API server, as one context leads to it.
+#[derive(Clone)]
+pub(super) struct Server {
+    pub client: Client,
+    pub url: String,
+    default_namespace: String,
+    context: Option<String>,
+}
+
+/// A namespace behind an API server.
+#[derive(Clone)]
+pub(super) struct Ground {
+    pub server: Server,
+    pub namespace: String,
+}
+
+impl Kubernetes {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The namespace that a config means.
+    ///
+    /// # Errors
+    /// The kubeconfig or its context cannot be used: one sentence.
+    pub(super) async fn ground(&self, namespace: &Namespace) -> Result<Ground, String> {
+        let server = self.server(namespace).await?;
+        let name = namespace.name.clone().unwrap_or_else(|| server.default_namespace.clone());
+        Ok(Ground { server, namespace: name })
+    }
+
+    async fn server(&self, namespace: &Namespace) -> Result<Server, String> {
+        let key = (namespace.kubeconfig.clone(), namespace.context.clone());
+        if let Some(server) = self.servers().get(&key) {
+            return Ok(server.clone());
+        }
+        let mut config = config(namespace).await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.write_timeout = Some(WRITE_TIMEOUT);
+        config.read_timeout = None;
+        let (url, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
+        let client = Client::try_from(config).map_err(|error| format!("cannot speak to {url}: {}", chain(&error)))?;
+        let server = Server { client, url, default_namespace, context: namespace.context.clone() };
+        self.servers().insert(key, server.clone());
+        Ok(server)
+    }
+
+    /// Forgets the clients, so that the next request reads kubeconfigs and credentials anew.
+    pub(super) fn forget(&self) {
+        self.servers().clear();
+    }
+
+    fn servers(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Server>> {
+        // Whole between any two statements under the lock.
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn config(namespace: &Namespace) -> Result<Config, String> {
+    let context = namespace.context.clone();
+    let kubeconfig = match &namespace.kubeconfig {
+        Some(path) => Kubeconfig::read_from(path).map_err(|error| format!("{}: {}", path.display(), chain(&error)))?,
+        None if context.is_none() => {
+            let inferred = Config::infer().await;
+            return inferred.map_err(|error| format!("neither a kubeconfig nor a pod's account: {}", chain(&error)));
+        }
+        None => Kubeconfig::read().map_err(|error| format!("cannot read the kubeconfig: {}", chain(&error)))?,
+    };
+    if let Some(wanted) = &context {
+        let names: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+        if !names.contains(&wanted.as_str()) {
+            let path = namespace.kubeconfig.as_ref().map_or("the kubeconfig".to_owned(), |at| at.display().to_string());
+            return Err(format!("{path} has no context {wanted}; it has {}", names.join(", ")));
+        }
+    }
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
+    Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| chain(&error))
+}
+
+impl Ground {
+    /// For people: the namespace, and the context where one is named.
+    pub fn place(&self) -> String {
+        match &self.server.context {
+            Some(context) => format!("namespace {} of context {context}", self.namespace),
+            None => format!("namespace {}", self.namespace),
+        }
+    }
+
+    pub fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+    {
+        Api::namespaced(self.server.client.clone(), &self.namespace)
+    }
+
+    /// All objects that the selector names, as they are now (a consistent read), and the resource version they are of.
+    ///
+    /// # Errors
+    /// One sentence, with the API server's own words.
+    pub async fn list<K>(&self, selector: &str) -> Result<(Vec<K>, String), Problem>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let api = self.api::<K>();
+        let mut params = ListParams::default().limit(PAGE).labels(selector);
+        let mut all = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let page = api.list(&params).await.map_err(|error| self.problem(&error))?;
+            all.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
+            }
+        }
+        Err(Problem { sentence: format!("a list in {} does not end", self.place()), unauthorized: false })
+    }
+
+    /// What an error of the client means, in one sentence.
+    pub fn problem(&self, error: &kube::Error) -> Problem {
+        let url = &self.server.url;
+        let (sentence, unauthorized) = match error {
+            kube::Error::Api(status) if status.code == 403 => {
+                (format!("{} ({}; `stillpoint rbac` prints the Role it needs)", status.message, self.place()), false)
+            }
+            kube::Error::Api(status) if status.code == 401 => {
+                (format!("the API server at {url} does not know who asks: {}", status.message), true)
+            }
+            kube::Error::Api(status) => (format!("{} ({}, {})", status.message, status.code, self.place()), false),
+            other => (format!("the API server at {url}: {}", chain(other)), false),
+        };
+        Problem { sentence, unauthorized }
+    }
+}
+
+/// Why the API server did not answer what was asked.
+#[derive(Debug, Clone)]
+pub(super) struct Problem {
+    pub sentence: String,
+    /// The credentials may have been renewed since they were read.
+    pub unauthorized: bool,
+}
+
+/// The words of an error and its causes, each once.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_words = inner.to_string();
+        if !words.contains(&inner_words) {
+            words = format!("{words}: {inner_words}");
+        }
+        cause = inner.source();
+    }
+    words
+}

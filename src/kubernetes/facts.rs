@@ -1,0 +1,241 @@
+//! What the census takes from Kubernetes' objects, and what it says about them in `kubectl`'s words.
+
+use crate::domain::{Owner, Pod};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod as Object};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use std::collections::BTreeMap;
+
+/// A workload's own state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Workload {
+    pub owner: Owner,
+    pub uid: String,
+    /// How many pods its controller has made.
+    pub made: u32,
+    /// How many of them are of the newest template.
+    pub updated: u32,
+    pub leaving: bool,
+}
+
+/// The workloads of a namespace, by kind and name.
+#[derive(Debug, Default)]
+pub(super) struct Workloads {
+    pub by_name: BTreeMap<(&'static str, String), Workload>,
+    /// A ReplicaSet's own owner, by the ReplicaSet's name.
+    behind: BTreeMap<String, OwnerReference>,
+}
+
+fn count(value: Option<i32>) -> u32 {
+    u32::try_from(value.unwrap_or(0)).unwrap_or(0)
+}
+
+/// What the spec asks for; a workload without the field wants one.
+fn wanted(value: Option<i32>) -> u32 {
+    count(value.or(Some(1)))
+}
+
+pub(super) fn deployment(object: &Deployment) -> Workload {
+    let status = object.status.clone().unwrap_or_default();
+    let replicas = object.spec.replicas;
+    workload(
+        "Deployment",
+        &object.metadata,
+        replicas,
+        (status.observed_generation, status.ready_replicas),
+        Made { made: count(status.replicas), updated: count(status.updated_replicas) },
+    )
+}
+
+pub(super) fn stateful_set(object: &StatefulSet) -> Workload {
+    let status = object.status.clone().unwrap_or_default();
+    let replicas = object.spec.replicas;
+    let made = count(Some(status.replicas));
+    // A partitioned update or `OnDelete` leaves old pods for as long as a person wants.
+    let updated = if status.update_revision == status.current_revision { made } else { count(status.updated_replicas) };
+    workload(
+        "StatefulSet",
+        &object.metadata,
+        replicas,
+        (status.observed_generation, status.ready_replicas),
+        Made { made, updated },
+    )
+}
+
+fn replica_set(object: &ReplicaSet) -> Workload {
+    let status = object.status.clone().unwrap_or_default();
+    let replicas = object.spec.replicas;
+    let made = count(Some(status.replicas));
+    workload(
+        "ReplicaSet",
+        &object.metadata,
+        replicas,
+        (status.observed_generation, status.ready_replicas),
+        Made { made, updated: made },
+    )
+}
+
+struct Made {
+    made: u32,
+    updated: u32,
+}
+
+fn workload(
+    kind: &str,
+    metadata: &ObjectMeta,
+    replicas: Option<i32>,
+    (observed, ready): (Option<i64>, Option<i32>),
+    Made { made, updated }: Made,
+) -> Workload {
+    Workload {
+        owner: Owner {
+            kind: kind.to_owned(),
+            name: metadata.name.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            observed: observed.unwrap_or_default(),
+            wanted: wanted(replicas),
+            ready: count(ready),
+        },
+        uid: metadata.uid.clone().unwrap_or_default(),
+        made,
+        updated,
+        leaving: metadata.deletion_timestamp.is_some(),
+    }
+}
+
+impl Workloads {
+    pub fn new(deployments: &[Deployment], stateful_sets: &[StatefulSet], replica_sets: &[ReplicaSet]) -> Self {
+        let mut all = Self::default();
+        let mut add = |kind, workload: Workload| {
+            all.by_name.insert((kind, workload.owner.name.clone()), workload);
+        };
+        deployments.iter().for_each(|object| add("Deployment", deployment(object)));
+        stateful_sets.iter().for_each(|object| add("StatefulSet", stateful_set(object)));
+        for object in replica_sets {
+            let name = object.metadata.name.clone().unwrap_or_default();
+            match controller(&object.metadata) {
+                Some(owner) => drop(all.behind.insert(name, owner.clone())),
+                None => drop(all.by_name.insert(("ReplicaSet", name), replica_set(object))),
+            }
+        }
+        all
+    }
+
+    /// What keeps a pod running: its controller, or the one behind that.
+    fn of(&self, pod: &ObjectMeta) -> Option<Owner> {
+        let direct = controller(pod)?;
+        let last = if direct.kind == "ReplicaSet" { self.behind.get(&direct.name).unwrap_or(direct) } else { direct };
+        let known = self.by_name.iter().find(|((kind, name), _)| *kind == last.kind && *name == last.name);
+        Some(known.map_or_else(
+            || Owner {
+                kind: last.kind.clone(),
+                name: last.name.clone(),
+                generation: 0,
+                observed: 0,
+                wanted: 0,
+                ready: 0,
+            },
+            |(_, workload)| workload.owner.clone(),
+        ))
+    }
+}
+
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.as_deref().unwrap_or_default().iter().find(|owner| owner.controller == Some(true))
+}
+
+/// A pod as the census holds it.
+pub(super) fn pod(server: &str, object: &Object, workloads: Option<&Workloads>) -> Pod {
+    let status = object.status.clone().unwrap_or_default();
+    let conditions = status.conditions.unwrap_or_default();
+    let holds = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+    let disrupted = holds("DisruptionTarget");
+    let leaving = match (&object.metadata.deletion_timestamp, disrupted) {
+        (Some(_), _) => Some("Terminating".to_owned()),
+        (None, Some(condition)) => Some(condition.reason.clone().unwrap_or_else(|| "DisruptionTarget".to_owned())),
+        (None, None) => None,
+    };
+    let mut containers: Vec<ContainerStatus> = status.container_statuses.unwrap_or_default();
+    containers.extend(status.init_container_statuses.unwrap_or_default());
+    Pod {
+        server: server.to_owned(),
+        namespace: object.metadata.namespace.clone().unwrap_or_default(),
+        uid: uid(object).to_owned(),
+        node: object.spec.as_ref().and_then(|spec| spec.node_name.clone()),
+        phase: status.phase.unwrap_or_default(),
+        ready: holds("Ready").is_some(),
+        leaving,
+        restarts: containers.into_iter().map(|it| (it.name, count(Some(it.restart_count)))).collect(),
+        owner: workloads.and_then(|workloads| workloads.of(&object.metadata)),
+    }
+}
+
+pub(super) fn uid(object: &Object) -> &str {
+    object.metadata.uid.as_deref().unwrap_or_default()
+}
+
+pub(super) fn name(object: &Object) -> &str {
+    object.metadata.name.as_deref().unwrap_or_default()
+}
+
+pub(super) fn label<'a>(object: &'a Object, key: &str) -> Option<&'a str> {
+    object.metadata.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+pub(super) fn address(object: &Object) -> Option<&str> {
+    object.status.as_ref()?.pod_ip.as_deref().filter(|ip| !ip.is_empty())
+}
+
+/// A pod whose containers have ended, an evicted one that nobody has cleaned up for example: it has no process.
+pub(super) fn ended(object: &Object) -> bool {
+    let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
+    matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// What keeps a pod from being closed in good order now.
+pub(super) fn unsettled(pod: &Pod) -> Option<String> {
+    match pod {
+        Pod { leaving: Some(how), .. } => Some(format!("is {how}")),
+        Pod { phase, .. } if phase != "Running" => Some(format!("is {phase}")),
+        Pod { ready: false, .. } => Some("is not ready".to_owned()),
+        _ => None,
+    }
+}
+
+/// What keeps a workload's pods from being closed in good order now.
+pub(super) fn in_motion(workload: &Workload) -> Option<String> {
+    let Workload { owner, made, updated, leaving, .. } = workload;
+    if *leaving {
+        Some("is being deleted".to_owned())
+    } else if owner.observed < owner.generation {
+        Some(format!("is at generation {}, its controller has seen {}", owner.generation, owner.observed))
+    } else if *made != owner.wanted {
+        Some(format!("is scaling: {made} of {} replicas", owner.wanted))
+    } else if updated < made {
+        Some(format!("is rolling out: {updated} of {made} updated"))
+    } else if owner.ready < owner.wanted {
+        Some(format!("has {} of {} replicas ready", owner.ready, owner.wanted))
+    } else {
+        None
+    }
+}
+
+/// How a workload is called on `kubectl`'s command line.
+pub(super) fn called(owner: &Owner) -> String {
+    format!("{}/{}", owner.kind.to_lowercase(), owner.name)
+}
+
+/// What changed about a pod, as far as it matters to a window.
+pub(super) fn difference(before: (&Pod, &str), after: (&Pod, Option<&str>)) -> Option<String> {
+    let ((before, address), (after, new_address)) = (before, after);
+    for (container, restarts) in &after.restarts {
+        let was = before.restarts.get(container).copied().unwrap_or_default();
+        if was != *restarts {
+            return Some(format!("restarted: container {container}, restart count {was} → {restarts}"));
+        }
+    }
+    if before.leaving != after.leaving || before.phase != after.phase || before.ready != after.ready {
+        return Some(unsettled(after).unwrap_or_else(|| "is ready again".to_owned()));
+    }
+    (new_address != Some(address)).then(|| format!("has another address: {}", new_address.unwrap_or("none")))
+}

@@ -1,0 +1,26 @@
+//! Clusters in Kubernetes: found, counted and watched through the API server.
+//!
+//! A census is a consistent read (lists without a resource version). A watch begins at the census' resource versions
+//! and misses nothing: kube's own watcher is not used, since it lists again silently where a gap must be told.
+
+mod baseline;
+mod census;
+mod client;
+mod facts;
+mod gone;
+mod release;
+mod watch;
+
+pub use census::Census;
+pub use client::Kubernetes;
+pub use watch::Watch;
+
+use crate::domain::Reason;
+
+/// A change that matters to a window.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The UID of the pod that it is about.
+    pub uid: Option<String>,
+    pub reason: Reason,
+}
