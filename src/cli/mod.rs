@@ -9,6 +9,7 @@ mod history;
 mod members;
 mod output;
 mod plan;
+mod rbac;
 mod recover;
 mod run;
 mod schedule;
@@ -105,6 +106,7 @@ fn with_config(command: Command, output: output::Format, config: &Arc<Config>) -
         Command::Schedule { group: Some(name), next } => {
             Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
         }
+        Command::Rbac { serviceaccount } => rbac::rbac(config, &serviceaccount, output),
         Command::Recover { abandon } => block_on(recover::recover(config, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
             Ok(Exit::Good)

@@ -8,6 +8,7 @@ mod census;
 mod client;
 mod facts;
 mod gone;
+pub mod rbac;
 mod release;
 mod watch;
 

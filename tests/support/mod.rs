@@ -8,6 +8,7 @@
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 pub mod admin;
+pub mod kubernetes;
 pub mod ports;
 pub mod postgres;
 pub mod process;

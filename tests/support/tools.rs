@@ -60,6 +60,11 @@ pub fn transfer_class_path() -> String {
     format!("{}:{}", folder.display(), class_path("server"))
 }
 
+/// The path of one of the programs of Kubernetes, built by the set-up.
+pub fn kubernetes_program(name: &str) -> PathBuf {
+    cached("kubernetes", "go.sum", include_str!("kubernetes/go.sum")).join(name)
+}
+
 fn cached(name: &str, source_name: &str, source: &str) -> PathBuf {
     let folder = cache().join(name);
     let there = std::fs::read_to_string(folder.join(source_name)).unwrap_or_default();

@@ -1,0 +1,69 @@
+//! The rights that a config needs.
+
+use crate::config::{Config, Kubernetes, Namespace, Pods, Source};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeMap;
+
+/// Who is bound to a Role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// What one API server is to be told.
+#[derive(Debug)]
+pub struct Grant {
+    /// None: the current context.
+    pub context: Option<String>,
+    /// None: the context's own namespace.
+    pub namespace: Option<String>,
+    pub role: Role,
+    pub binding: RoleBinding,
+}
+
+/// The rights in a namespace with clusters; each verb is used, and none besides.
+#[must_use]
+pub fn rules(releases: bool) -> Vec<PolicyRule> {
+    let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(resources.iter().map(ToString::to_string).collect()),
+        verbs: verbs.iter().map(ToString::to_string).collect(),
+        ..PolicyRule::default()
+    };
+    let mut rules = vec![rule("", &["pods"], &["get", "list", "watch"])];
+    if releases {
+        rules.push(rule("", &["services"], &["list"]));
+    }
+    rules.push(rule("apps", &["deployments", "statefulsets"], &["list", "watch"]));
+    rules.push(rule("apps", &["replicasets"], &["list"]));
+    rules
+}
+
+/// A Role and its binding for every namespace that the config names.
+#[must_use]
+pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
+    let mut namespaces: BTreeMap<&Namespace, bool> = BTreeMap::new();
+    for cluster in config.groups.values().flat_map(|group| group.clusters.values()) {
+        if let Source::Kubernetes(Kubernetes { namespace, pods }) = &cluster.source {
+            *namespaces.entry(namespace).or_default() |= matches!(pods, Pods::Release(_));
+        }
+    }
+    namespaces.into_iter().map(|(namespace, releases)| grant(namespace, rules(releases), account)).collect()
+}
+
+fn grant(namespace: &Namespace, rules: Vec<PolicyRule>, account: &Account) -> Grant {
+    let name = "stillpoint".to_owned();
+    let metadata = ObjectMeta { name: Some(name.clone()), namespace: namespace.name.clone(), ..ObjectMeta::default() };
+    let role = Role { metadata: metadata.clone(), rules: Some(rules) };
+    let role_ref = RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: "Role".to_owned(), name };
+    let subject = Subject {
+        kind: "ServiceAccount".to_owned(),
+        name: account.name.clone(),
+        namespace: Some(account.namespace.clone()),
+        api_group: None,
+    };
+    let binding = RoleBinding { metadata, role_ref, subjects: Some(vec![subject]) };
+    Grant { context: namespace.context.clone(), namespace: namespace.name.clone(), role, binding }
+}
