@@ -126,8 +126,7 @@ impl Engine {
         let engine = self.clone();
         let group = group.clone();
         tokio::spawn(async move {
-            let (window, clients, found) = engine.preflight(&group, plan).await;
-            let surroundings = Surroundings::new(engine.finder.clone(), group.clone(), found);
+            let (window, clients, surroundings) = engine.preflight(&group, plan).await;
             engine.drive(&group.name, window, clients, surroundings, commands, status).await;
         });
         Ok(handle)
@@ -151,23 +150,30 @@ impl Engine {
     }
 
     /// Finds the members, and refuses what cannot be begun.
-    async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<AdminClient>, Option<Found>) {
-        let found = self.finder.find(group).await.map_err(|reason| vec![reason]).and_then(|mut found| {
-            if !found.against.is_empty() {
-                return Err(std::mem::take(&mut found.against));
+    async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<AdminClient>, Surroundings) {
+        match self.prepare(group).await {
+            Ok((found, clients, surroundings)) => {
+                let window = Window::begin(plan, found.evidence(), found.members, Vec::new(), self.clock.now());
+                (window, clients, surroundings)
             }
-            let clients = find::clients(group, &found.members).map_err(|reason| vec![reason])?;
-            self.claim(&group.name, &found.members).map_err(|reason| vec![reason])?;
-            Ok((found, clients))
-        });
-        match found {
-            Ok((found, clients)) => {
-                let now = self.clock.now();
-                let window = Window::begin(plan, found.evidence(), found.members.clone(), Vec::new(), now);
-                (window, clients, Some(found))
+            Err(reasons) => {
+                let surroundings = Surroundings::new(self.finder.clone(), group, None);
+                (Window::refuse(plan, reasons, self.clock.now()), Vec::new(), surroundings)
             }
-            Err(reasons) => (Window::refuse(plan, reasons, self.clock.now()), Vec::new(), None),
         }
+    }
+
+    async fn prepare(&self, group: &Group) -> Result<(Found, Vec<AdminClient>, Surroundings), Vec<Reason>> {
+        let one = |reason| vec![reason];
+        let found = self.finder.find(group).await.map_err(one)?;
+        if !found.against.is_empty() {
+            return Err(found.against);
+        }
+        let clients = find::clients(group, &found.members).map_err(one)?;
+        self.claim(&group.name, &found.members).map_err(one)?;
+        let surroundings = Surroundings::new(self.finder.clone(), group, found.census.as_ref());
+        surroundings.established().await.map_err(one)?;
+        Ok((found, clients, surroundings))
     }
 
     fn claim(&self, group: &str, members: &[crate::domain::Member]) -> Result<(), Reason> {

@@ -1,9 +1,9 @@
 //! What a window is told of besides its members' answers: who they are now, and what Kubernetes sees of their pods.
 
-use super::find::{Finder, Found};
+use super::find::Finder;
 use crate::config::Group;
 use crate::domain::{Code, Member, Reason};
-use crate::kubernetes::{Change, Watch};
+use crate::kubernetes::{Census, Change, Watch};
 use crate::window::{Input, POD_DEADLINE};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 /// How many changes may wait to be read; the first one voids the window.
 const CHANGES: usize = 16;
 /// How long proving that the watch missed nothing may take.
+const ESTABLISH_DEADLINE: Duration = Duration::from_secs(5);
 const CATCH_UP_DEADLINE: Duration = Duration::from_secs(8);
 
 /// A window's way to the members' whereabouts.
@@ -27,12 +28,22 @@ pub(super) struct Surroundings {
 
 impl Surroundings {
     /// Watches the members' pods from when they were found on.
-    pub fn new(finder: Finder, group: Group, found: Option<Found>) -> Self {
+    pub fn new(finder: Finder, group: &Group, census: Option<&Census>) -> Self {
         let (sender, changes) = mpsc::channel(CHANGES);
-        let census = found.and_then(|found| found.census);
-        let watch = census.map(|census| Arc::new(finder.kubernetes.watch(&census, &sender)));
+        let watch = census.map(|census| Arc::new(finder.kubernetes.watch(census, &sender)));
         let changes = watch.is_some().then_some(changes);
-        Self { finder, group: group.name.clone(), config: Some(Arc::new(group)), watch, changes }
+        Self { finder, group: group.name.clone(), config: Some(Arc::new(group.clone())), watch, changes }
+    }
+
+    /// Waits until the watch stands.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn established(&self) -> Result<(), Reason> {
+        match &self.watch {
+            Some(watch) => watch.established(ESTABLISH_DEADLINE).await,
+            None => Ok(()),
+        }
     }
 
     /// Those of a window that a dead process left.

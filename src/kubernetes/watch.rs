@@ -4,7 +4,10 @@ use super::census::{Census, Survey};
 use super::client::{Ground, chain};
 use super::{Change, Kubernetes, facts};
 use crate::domain::{Code, Reason};
-use futures_util::{StreamExt, future::try_join_all};
+use futures_util::{
+    StreamExt,
+    future::{join_all, try_join_all},
+};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -53,6 +56,8 @@ enum What {
 struct Progress {
     /// The resource version up to which every event was seen.
     version: watch::Sender<u64>,
+    /// What came of its last request; none: the first one is on its way.
+    stands: watch::Sender<Option<Result<(), String>>>,
     hurry: Notify,
     told: Mutex<Told>,
 }
@@ -61,8 +66,6 @@ struct Progress {
 struct Told {
     /// The first change, or the gap.
     against: Option<Reason>,
-    /// Why the watch was interrupted last.
-    problem: Option<String>,
 }
 
 impl Progress {
@@ -112,7 +115,8 @@ impl Watch {
             + 'static,
     {
         let (sender, _) = watch::channel(version.parse().unwrap_or_default());
-        let progress = Arc::new(Progress { version: sender, hurry: Notify::new(), told: Mutex::default() });
+        let (stands, _) = watch::channel(None);
+        let progress = Arc::new(Progress { version: sender, stands, hurry: Notify::new(), told: Mutex::default() });
         let selector = if let What::Pods(selector) = &what { selector.clone() } else { String::new() };
         let follower = Follower {
             ground: ground.clone(),
@@ -124,6 +128,20 @@ impl Watch {
         };
         self._tasks.spawn(follower.run(judge));
         self.streams.push(Stream { survey, what, progress });
+    }
+
+    /// Waits until every stream stands, so that a watch that cannot be had refuses a window before anything is paused.
+    ///
+    /// # Errors
+    /// `discovery`: why one does not stand.
+    pub async fn established(&self, deadline: Duration) -> Result<(), Reason> {
+        let stands = join_all(self.streams.iter().map(Stream::stands));
+        let within = tokio::time::timeout(deadline, stands).await;
+        let problem = match within {
+            Ok(_) => self.streams.iter().find_map(Stream::problem),
+            Err(_) => Some(format!("a watch did not begin within {deadline:?}")),
+        };
+        problem.map_or(Ok(()), |problem| Err(Reason::new(Code::Discovery, problem)))
     }
 
     /// Shows that nothing was missed up to a later census of the same group.
@@ -156,7 +174,7 @@ impl Watch {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(())) => Err(gap("the watch has ended")),
             Err(_) => {
-                let problem = self.streams.iter().find_map(|stream| stream.progress.told().problem.clone());
+                let problem = self.streams.iter().find_map(Stream::problem);
                 Err(gap(&problem.unwrap_or_else(|| format!("the watch did not catch up within {deadline:?}"))))
             }
         }
@@ -164,6 +182,15 @@ impl Watch {
 }
 
 impl Stream {
+    async fn stands(&self) {
+        // An error means that it ended, which its problem or its change tells.
+        let _ = self.progress.stands.subscribe().wait_for(Option::is_some).await;
+    }
+
+    fn problem(&self) -> Option<String> {
+        self.progress.stands.borrow().as_ref().and_then(|stands| stands.as_ref().err()).cloned()
+    }
+
     async fn reached(&self, goal: u64) -> Result<(), ()> {
         let mut version = self.progress.version.subscribe();
         if *version.borrow() < goal {
@@ -204,7 +231,7 @@ impl Follower {
             match self.request(&judge).await {
                 Ended::InOrder => delay = FIRST_RETRY,
                 Ended::Problem(problem) => {
-                    self.progress.told().problem = Some(problem);
+                    self.progress.stands.send_replace(Some(Err(problem)));
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(LONGEST_RETRY);
                 }
@@ -241,6 +268,7 @@ impl Follower {
             Ok(Err(error)) => return self.failed(&error),
             Err(_) => return Ended::Problem(format!("{} did not answer", self.ground.server.url)),
         };
+        self.progress.stands.send_replace(Some(Ok(())));
         let mut events = std::pin::pin!(events);
         let patience = Duration::from_secs(lasts.into()) + PATIENCE;
         let mut heard = false;

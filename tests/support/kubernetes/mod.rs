@@ -111,9 +111,9 @@ impl ApiServer {
 
     /// Applies manifests, checked strictly.
     pub fn apply(&self, manifests: &str) {
-        let file = self.path("apply.yaml");
-        std::fs::write(&file, manifests).unwrap();
-        self.kubectl(&["apply", "--validate=strict", "-f", file.to_str().unwrap()]);
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        std::fs::write(file.path(), manifests).unwrap();
+        self.kubectl(&["apply", "--validate=strict", "-f", file.path().to_str().unwrap()]);
     }
 
     pub fn memory_kib(&self) -> u64 {
@@ -147,7 +147,7 @@ impl ApiServer {
             "--tls-private-key-file=server.key",
             "--client-ca-file=ca.crt",
             "--authorization-mode=RBAC",
-            "--service-account-key-file=accounts.key",
+            "--service-account-key-file=accounts.pub",
             "--service-account-signing-key-file=accounts.key",
             "--service-cluster-ip-range=10.96.0.0/16",
             "--disable-admission-plugins=ServiceAccount,LimitRanger",
@@ -214,7 +214,9 @@ fn write_pki(folder: &Path, port: u16) {
     issue("server", names, server, ExtendedKeyUsagePurpose::ServerAuth);
     let admin = [(DnType::OrganizationName, "system:masters"), (DnType::CommonName, "admin")];
     issue("admin", Vec::new(), admin, ExtendedKeyUsagePurpose::ClientAuth);
-    write("accounts.key", &KeyPair::generate().unwrap().serialize_pem());
+    let accounts = KeyPair::generate().unwrap();
+    write("accounts.key", &accounts.serialize_pem());
+    write("accounts.pub", &accounts.public_key_pem());
     let user = "client-certificate: admin.crt, client-key: admin.key";
     write("admin.kubeconfig", &kubeconfig(folder, port, user));
 }

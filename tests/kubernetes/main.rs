@@ -1,0 +1,11 @@
+//! The real program with clusters in Kubernetes: a real API server and its controllers, stand-in members on loopback
+//! addresses that pods' statuses carry, and the program under its own ServiceAccount and Role.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at the clock")]
+
+#[path = "../support/mod.rs"]
+pub mod support;
+
+mod found;
+mod hold;
+mod rig;
