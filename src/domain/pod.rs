@@ -28,10 +28,8 @@ pub struct Owner {
     /// Deployment, StatefulSet, ReplicaSet or another kind.
     pub kind: String,
     pub name: String,
-    /// What is asked for; changes with every change of the spec.
-    pub generation: i64,
-    /// What its controller has seen.
-    pub observed: i64,
+    /// A fingerprint of its spec. Its generation would not do: an annotation on a Deployment changes that too.
+    pub spec: String,
     /// Replicas asked for.
     pub wanted: u32,
     /// Replicas ready.

@@ -35,6 +35,7 @@ struct Seen {
 struct Stand {
     cluster: String,
     uid: String,
+    spec: String,
     generation: i64,
     wanted: u32,
 }
@@ -88,7 +89,8 @@ impl Baseline {
         let stand = Stand {
             cluster: cluster.to_owned(),
             uid: workload.uid.clone(),
-            generation: owner.generation,
+            spec: owner.spec.clone(),
+            generation: workload.generation,
             wanted: owner.wanted,
         };
         self.workloads.insert((owner.kind.clone(), owner.name.clone()), stand);
@@ -146,14 +148,14 @@ impl Baseline {
     /// What a watch's event about a workload means: only what is asked for matters, its pods tell the rest.
     pub fn workload_event(&self, workload: &Workload, deleted: bool) -> Option<Change> {
         let owner = &workload.owner;
-        let Stand { cluster, uid, generation, wanted } =
+        let Stand { cluster, uid, spec, generation, wanted } =
             self.workloads.get(&(owner.kind.clone(), owner.name.clone()))?;
         let what = if deleted || workload.leaving || *uid != workload.uid {
             "is deleted".to_owned()
         } else if owner.wanted != *wanted {
             format!("is scaled: {wanted} → {} replicas", owner.wanted)
-        } else if owner.generation != *generation {
-            format!("is changed: generation {generation} → {}", owner.generation)
+        } else if owner.spec != *spec {
+            format!("is changed: generation {generation} → {}", workload.generation)
         } else {
             return None;
         };

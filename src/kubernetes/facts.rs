@@ -4,13 +4,18 @@ use crate::domain::{Owner, Pod};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod as Object};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use serde::Serialize;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A workload's own state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workload {
     pub owner: Owner,
     pub uid: String,
+    pub generation: i64,
+    /// The generation that its controller has seen.
+    observed: i64,
     /// How many pods its controller has made.
     pub made: u32,
     /// How many of them are of the newest template.
@@ -43,7 +48,7 @@ pub(super) fn deployment(object: &Deployment) -> Workload {
         &object.metadata,
         replicas,
         (status.observed_generation, status.ready_replicas),
-        Made { made: count(status.replicas), updated: count(status.updated_replicas) },
+        Made { made: count(status.replicas), updated: count(status.updated_replicas), spec: fingerprint(&object.spec) },
     )
 }
 
@@ -58,7 +63,7 @@ pub(super) fn stateful_set(object: &StatefulSet) -> Workload {
         &object.metadata,
         replicas,
         (status.observed_generation, status.ready_replicas),
-        Made { made, updated },
+        Made { made, updated, spec: fingerprint(&object.spec) },
     )
 }
 
@@ -71,13 +76,21 @@ fn replica_set(object: &ReplicaSet) -> Workload {
         &object.metadata,
         replicas,
         (status.observed_generation, status.ready_replicas),
-        Made { made, updated: made },
+        Made { made, updated: made, spec: fingerprint(&object.spec) },
     )
 }
 
 struct Made {
     made: u32,
     updated: u32,
+    spec: String,
+}
+
+/// The same for the same spec, within this process and its version.
+fn fingerprint(spec: &impl Serialize) -> String {
+    let mut hasher = DefaultHasher::new();
+    serde_json::to_string(spec).unwrap_or_default().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
 }
 
 fn workload(
@@ -85,18 +98,19 @@ fn workload(
     metadata: &ObjectMeta,
     replicas: Option<i32>,
     (observed, ready): (Option<i64>, Option<i32>),
-    Made { made, updated }: Made,
+    Made { made, updated, spec }: Made,
 ) -> Workload {
     Workload {
         owner: Owner {
             kind: kind.to_owned(),
             name: metadata.name.clone().unwrap_or_default(),
-            generation: metadata.generation.unwrap_or_default(),
-            observed: observed.unwrap_or_default(),
+            spec,
             wanted: wanted(replicas),
             ready: count(ready),
         },
         uid: metadata.uid.clone().unwrap_or_default(),
+        generation: metadata.generation.unwrap_or_default(),
+        observed: observed.unwrap_or_default(),
         made,
         updated,
         leaving: metadata.deletion_timestamp.is_some(),
@@ -127,14 +141,7 @@ impl Workloads {
         let last = if direct.kind == "ReplicaSet" { self.behind.get(&direct.name).unwrap_or(direct) } else { direct };
         let known = self.by_name.iter().find(|((kind, name), _)| *kind == last.kind && *name == last.name);
         Some(known.map_or_else(
-            || Owner {
-                kind: last.kind.clone(),
-                name: last.name.clone(),
-                generation: 0,
-                observed: 0,
-                wanted: 0,
-                ready: 0,
-            },
+            || Owner { kind: last.kind.clone(), name: last.name.clone(), spec: String::new(), wanted: 0, ready: 0 },
             |(_, workload)| workload.owner.clone(),
         ))
     }
@@ -207,8 +214,8 @@ pub(super) fn in_motion(workload: &Workload) -> Option<String> {
     let Workload { owner, made, updated, leaving, .. } = workload;
     if *leaving {
         Some("is being deleted".to_owned())
-    } else if owner.observed < owner.generation {
-        Some(format!("is at generation {}, its controller has seen {}", owner.generation, owner.observed))
+    } else if workload.observed < workload.generation {
+        Some(format!("is at generation {}, its controller has seen {}", workload.generation, workload.observed))
     } else if *made != owner.wanted {
         Some(format!("is scaling: {made} of {} replicas", owner.wanted))
     } else if updated < made {

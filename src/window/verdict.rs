@@ -133,6 +133,9 @@ pub(super) fn against(members: &[Member], found: &Result<Vec<Member>, Reason>) -
 }
 
 fn difference(before: &[Member], after: &[Member]) -> Option<String> {
-    let gone = before.iter().find(|member| !after.contains(member)).map(|member| format!("{member} is gone"));
-    gone.or_else(|| after.iter().find(|member| !before.contains(member)).map(|member| format!("{member} is new")))
+    let lacks = |members: &[Member], one: &Member| !members.iter().any(|it| it.to_string() == one.to_string());
+    let gone = before.iter().find(|member| lacks(after, member)).map(|member| format!("{member} is gone"));
+    let new = || after.iter().find(|member| lacks(before, member)).map(|member| format!("{member} is new"));
+    let other = || before.iter().find(|member| !after.contains(member)).map(|member| format!("{member} has changed"));
+    gone.or_else(new).or_else(other)
 }

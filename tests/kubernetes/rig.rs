@@ -9,12 +9,14 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
+use stillpoint::domain::{Member, Product};
+use stillpoint::scalar::{Answer, Connector};
 use stillpoint::sim::{Flavour, Request, SimMember};
 
 /// Longer than anything here takes.
@@ -179,6 +181,26 @@ impl Rig {
         self.api.kubectl(&[&["-n", &self.namespace], arguments].concat())
     }
 
+    /// Where a pod serves the admin interface.
+    pub fn address_of(&self, pod: &str) -> SocketAddr {
+        let ip = self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.status.podIP}"]);
+        SocketAddr::from((ip.parse::<Ipv4Addr>().unwrap(), CHARTS[0].port))
+    }
+
+    /// Another member at that address, as soon as it is free, paused by someone else.
+    pub fn someone_elses(&self, address: &SocketAddr) -> SimMember {
+        let _guard = self.runtime.enter();
+        let start = || SimMember::start(*address, Flavour::Scalardb, None).ok();
+        let member = wait_until("the address is free", LIMIT, start);
+        let address = address.to_string();
+        let named = Member { cluster: "other".into(), name: address.clone(), address, stage: 0, pod: None };
+        let paused = self
+            .runtime
+            .block_on(async { Connector::plaintext(Product::Custom).client(&named).pause(LIMIT, LIMIT).await });
+        assert_eq!(paused, Answer::Ok);
+        member
+    }
+
     /// Patches a pod's status, as a kubelet does.
     pub fn patch_status(&self, pod: &str, status: Value) {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -290,4 +312,54 @@ fn run(pod: &Pod, uid: &str, members: &Members) -> Value {
             "ready": true, "started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }],
     })
+}
+
+/// A line to the API server that can be cut.
+pub struct Line {
+    port: u16,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    refusing: Arc<AtomicBool>,
+}
+
+impl Line {
+    pub fn to(server: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (open, refusing) = (Arc::<Mutex<Vec<TcpStream>>>::default(), Arc::<AtomicBool>::default());
+        let line = Self { port, open: open.clone(), refusing: refusing.clone() };
+        std::thread::spawn(move || {
+            for near in listener.incoming().flatten() {
+                let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
+                if refusing.load(Ordering::Relaxed) {
+                    continue;
+                }
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                    std::thread::spawn(move || {
+                        let _ = std::io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(std::net::Shutdown::Both);
+                    });
+                }
+                open.lock().unwrap().extend([near, far]);
+            }
+        });
+        line
+    }
+
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Ends every connection; new ones are taken.
+    pub fn cut(&self) {
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
+    }
+
+    /// Ends every connection, and takes no new one until told otherwise.
+    pub fn refuse(&self, refuse: bool) {
+        self.refusing.store(refuse, Ordering::Relaxed);
+        self.cut();
+    }
 }
