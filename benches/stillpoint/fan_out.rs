@@ -8,11 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stillpoint::catalog::Catalog;
-use stillpoint::config::{Cluster, Config, Daemon, Group, Source, WindowSettings};
+use stillpoint::config::{Cluster, Config, Coverage, Daemon, Group, Source, WindowSettings};
 use stillpoint::domain::{Product, Trigger, Verdict};
-use stillpoint::engine::{Clock, Engine, Order};
+use stillpoint::engine::{Clock, Engine, Finder, Order};
 use stillpoint::observe::Metrics;
-use stillpoint::scalar::discovery::Dns;
 use stillpoint::scalar::rpc::PauseRequest;
 use stillpoint::scalar::rpc::admin_client::AdminClient;
 use tokio::task::JoinSet;
@@ -126,7 +125,14 @@ async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
         tls: None,
     };
     let clusters = BTreeMap::from([("all".to_owned(), cluster)]);
-    let group = Group { name: "bench".to_owned(), schedule: None, window, clusters };
+    let group = Group {
+        name: "bench".to_owned(),
+        schedule: None,
+        window,
+        coverage: Coverage::Refuse,
+        ignore: Vec::new(),
+        clusters,
+    };
     let path = folder.join("catalog.db");
     let daemon = Daemon {
         catalog: path.clone(),
@@ -138,7 +144,8 @@ async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
     let catalog = Catalog::open(&path).await.expect("a catalog");
     let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups }));
     let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
-    (Engine::new(clock, catalog, config, metrics, Dns::System), group)
+    let finder = Finder::new(config.clone()).expect("a finder");
+    (Engine::new(clock, catalog, config, metrics, finder), group)
 }
 
 /// A whole window: journal, checks, hold, verdict.
