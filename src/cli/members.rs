@@ -28,7 +28,12 @@ pub async fn members<'a>(
     let mut exit = Exit::Good;
     for group in groups {
         match sweep(&finder, group).await {
-            Ok(swept) => rows.extend(swept.clusters.into_values().flatten().map(|sighting| row(group, sighting))),
+            Ok(swept) => {
+                for reason in &swept.against {
+                    complain(format_args!("{}: a window would be refused: {reason}", group.name));
+                }
+                rows.extend(swept.clusters.into_values().flatten().map(|sighting| row(group, sighting)));
+            }
             Err(reason) => {
                 complain(format_args!("{}: {reason}", group.name));
                 exit = Exit::Failed;

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) async fn sweep_for_ever(service: Service, group: Group) {
     let mut interval = tokio::time::interval(service.engine.config.daemon.sweep_interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut known = BTreeSet::new();
+    let (mut known, mut unlisted_known) = (BTreeSet::new(), Vec::new());
     loop {
         interval.tick().await;
         if service.engine.window_of(&group.name).is_some() {
@@ -19,7 +19,11 @@ pub(super) async fn sweep_for_ever(service: Service, group: Group) {
         match sweep(&service.engine.finder, &group).await {
             // A window that began meanwhile tells more than this look.
             Ok(_) if service.engine.window_of(&group.name).is_some() => {}
-            Ok(Swept { clusters, .. }) => {
+            Ok(Swept { clusters, unlisted, .. }) => {
+                for workload in unlisted.iter().filter(|workload| !unlisted_known.contains(*workload)) {
+                    tracing::warn!(group = %group.name, "{workload} belongs to no group");
+                }
+                unlisted_known = unlisted;
                 service.engine.metrics.members_seen(&group.name, &looks(&clusters));
                 known = tell(&group.name, &clusters, &known);
             }
