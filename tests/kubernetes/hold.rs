@@ -129,6 +129,8 @@ fn an_annotation_and_a_pod_of_no_cluster_change_nothing() {
     rig.kubectl(&["annotate", "deployment", "orders-node", "note=1"]);
     rig.kubectl(&["delete", "pod", "orders-envoy", "--wait=false"]);
     let (exit, code, sentence) = rig.ended(window);
+    let verdict = rig.first_unpause().map(|at| at.elapsed().as_secs_f64());
+    println!("from the first unpause to the verdict, the watch catching up in between: {verdict:?} s");
     assert_eq!((exit, rig.paused()), (0, 0), "{code}: {sentence}");
 }
 
