@@ -144,8 +144,8 @@ async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
     let catalog = Catalog::open(&path).await.expect("a catalog");
     let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups }));
     let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
-    let finder = Finder::new(config.clone()).expect("a finder");
-    (Engine::new(clock, catalog, config, metrics, finder), group)
+    let finder = Finder::new(config).expect("a finder");
+    (Engine::new(clock, catalog, metrics, finder), group)
 }
 
 /// A whole window: journal, checks, hold, verdict.

@@ -168,7 +168,7 @@ async fn begin(
     limit: Option<Duration>,
     responses: &mpsc::Sender<Response>,
 ) -> Response {
-    let Some(group) = service.engine.config.groups.get(group) else {
+    let Some(group) = service.engine.config().groups.get(group) else {
         return Response::Failed { message: format!("the daemon's config has no group {group}") };
     };
     match service.begin(group, Order { trigger, slot: None, limit }) {

@@ -65,7 +65,7 @@ impl Signals {
 /// # Errors
 /// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
 pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
-    let finder = Finder::new(config.clone())?;
+    let finder = Finder::new(config)?;
     let catalog = match open(&finder, signals).await? {
         Ok(catalog) => catalog,
         Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
@@ -80,7 +80,7 @@ pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Resu
     };
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
-    Ok(Service { engine: Engine::new(clock, catalog, config, metrics, finder) })
+    Ok(Service { engine: Engine::new(clock, catalog, metrics, finder) })
 }
 
 /// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
@@ -125,7 +125,7 @@ pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<E
     let ending = stop(&service, &mut signals).await;
     tasks.shutdown().await;
     // Whoever comes next replaces a socket that stays.
-    let _ = std::fs::remove_file(&service.engine.config.daemon.socket);
+    let _ = std::fs::remove_file(&service.engine.config().daemon.socket);
     if service.engine.catalog.close().await.is_err() {
         tracing::error!("close the catalog: the disk hangs");
     }
@@ -145,7 +145,7 @@ async fn serve(
     dropped: ErrorCounter,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let daemon = &service.engine.config.daemon;
+    let daemon = &service.engine.config().daemon;
     if let Some(address) = daemon.http {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
         tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
@@ -203,7 +203,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
     let mut tasks = JoinSet::new();
     match Clockwork::start().await {
         Ok(clockwork) => {
-            for group in service.engine.config.groups.values() {
+            for group in service.engine.config().groups.values() {
                 tasks.spawn(sweeps::sweep_for_ever(service.clone(), group.clone()));
                 if let Some(schedule) = &group.schedule {
                     let (service, clockwork) = (service.clone(), clockwork.clone());
@@ -211,7 +211,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
                 }
             }
             health.ready(SCHEDULES);
-            tracing::info!("ready: {} groups", service.engine.config.groups.len());
+            tracing::info!("ready: {} groups", service.engine.config().groups.len());
         }
         Err(error) => tracing::error!("start the schedules: {error}"),
     }
@@ -233,10 +233,10 @@ async fn seed(service: &Service) -> Result<(), CatalogError> {
         reason: total.reason_code,
         count: total.count,
     });
-    let known = totals.filter(|total| service.engine.config.groups.contains_key(&total.group)).collect::<Vec<_>>();
+    let known = totals.filter(|total| service.engine.config().groups.contains_key(&total.group)).collect::<Vec<_>>();
     service.engine.metrics.seed(&known);
     let now = service.engine.clock.now().wall;
-    for group in service.engine.config.groups.values() {
+    for group in service.engine.config().groups.values() {
         let seen = catalog.group_seen(&group.name, now).await?;
         let last = catalog.last_consistent(&group.name).await?;
         let metrics = &service.engine.metrics;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at the group's members for ever, at every interval in which no window of the group runs.
 pub(super) async fn sweep_for_ever(service: Service, group: Group) {
-    let mut interval = tokio::time::interval(service.engine.config.daemon.sweep_interval);
+    let mut interval = tokio::time::interval(service.engine.config().daemon.sweep_interval);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut known, mut unlisted_known) = (BTreeSet::new(), Vec::new());
     loop {

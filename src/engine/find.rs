@@ -32,7 +32,7 @@ pub struct Found {
     pub against: Vec<Reason>,
     /// Scalar workloads in the group's namespaces that no group names.
     pub unlisted: Vec<String>,
-    /// None when no cluster is found through Kubernetes.
+    /// What the watch begins at; none when no cluster is found through Kubernetes.
     pub(super) census: Option<Census>,
 }
 
@@ -64,12 +64,12 @@ impl Finder {
     /// # Errors
     /// A cluster whose members cannot be found.
     pub async fn find(&self, group: &Group) -> Result<Found, Reason> {
-        let (addresses, census) = tokio::try_join!(self.by_address(group), self.in_kubernetes(group))?;
-        let (mut members, mut against, mut unlisted) = (addresses, Vec::new(), Vec::new());
-        if let Some(census) = &census {
-            members.extend(census.members.iter().cloned());
-            against.extend(census.troubles.iter().cloned());
-            unlisted.extend(census.unlisted.iter().cloned());
+        let (mut members, mut census) = tokio::try_join!(self.by_address(group), self.in_kubernetes(group))?;
+        let (mut against, mut unlisted) = (Vec::new(), Vec::new());
+        if let Some(census) = &mut census {
+            members.append(&mut census.members);
+            against.append(&mut census.troubles);
+            unlisted.append(&mut census.unlisted);
         }
         if group.coverage == Coverage::Refuse {
             let sentence = |workload: &String| format!("{workload} belongs to no group");

@@ -96,7 +96,6 @@ pub enum Busy {
 pub struct Engine {
     pub clock: Clock,
     pub catalog: Catalog,
-    pub config: Arc<Config>,
     pub metrics: Arc<Metrics>,
     pub finder: Finder,
     running: Arc<Mutex<Running>>,
@@ -112,8 +111,14 @@ struct Running {
 
 impl Engine {
     #[must_use]
-    pub fn new(clock: Clock, catalog: Catalog, config: Arc<Config>, metrics: Arc<Metrics>, finder: Finder) -> Self {
-        Self { clock, catalog, config, metrics, finder, running: Arc::default() }
+    pub fn new(clock: Clock, catalog: Catalog, metrics: Arc<Metrics>, finder: Finder) -> Self {
+        Self { clock, catalog, metrics, finder, running: Arc::default() }
+    }
+
+    /// The environment.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        self.finder.config()
     }
 
     /// Begins a window of the group.
@@ -253,7 +258,7 @@ impl Engine {
         let Ok((handle, commands, status)) = self.reserve(&plan.group, plan.window.clone()) else {
             return self.open_without_journal(open);
         };
-        let clients = find::clients_of_intent(&self.config, &plan.group, window.members());
+        let clients = find::clients_of_intent(self.config(), &plan.group, window.members());
         let addresses = window.members().iter().map(|member| member.address.clone()).collect();
         self.running().addresses.insert(plan.group.clone(), addresses);
         // Shown before its task runs: whoever looks now sees its group and its members.

@@ -108,12 +108,7 @@ impl Kubernetes {
         };
         match surveyed {
             Ok(survey) => survey,
-            Err(problem) => {
-                if problem.unauthorized {
-                    self.forget();
-                }
-                Err(told(problem.sentence))
-            }
+            Err(problem) => Err(told(self.told(problem))),
         }
     }
 
@@ -192,13 +187,11 @@ fn motions(cluster: &Cluster, members: &[Member], workloads: &Workloads, baselin
     let owners = members.iter().filter_map(|member| member.pod.as_ref()?.owner.as_ref());
     let owners: BTreeSet<(&str, &str)> = owners.map(|owner| (owner.kind.as_str(), owner.name.as_str())).collect();
     let mut troubles = Vec::new();
-    for ((kind, name), workload) in &workloads.by_name {
-        if owners.contains(&(*kind, name.as_str())) {
-            baseline.workload(&cluster.name, workload);
-            if let Some(what) = facts::in_motion(workload) {
-                let sentence = format!("{}: {} {what}", cluster.name, facts::called(&workload.owner));
-                troubles.push(Reason::new(Code::Unsettled, sentence));
-            }
+    for workload in owners.into_iter().filter_map(|(kind, name)| workloads.get(kind, name)) {
+        baseline.workload(&cluster.name, workload);
+        if let Some(what) = facts::in_motion(workload) {
+            let sentence = format!("{}: {} {what}", cluster.name, facts::called(&workload.owner));
+            troubles.push(Reason::new(Code::Unsettled, sentence));
         }
     }
     troubles

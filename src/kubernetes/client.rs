@@ -74,9 +74,13 @@ impl Kubernetes {
         Ok(server)
     }
 
-    /// Forgets the clients, so that the next request reads kubeconfigs and credentials anew.
-    pub(super) fn forget(&self) {
-        self.servers().clear();
+    /// A problem's sentence. Credentials that were not taken are forgotten with their clients, so that the next request
+    /// reads them anew.
+    pub(super) fn told(&self, problem: Problem) -> String {
+        if problem.unauthorized {
+            self.servers().clear();
+        }
+        problem.sentence
     }
 
     fn servers(&self) -> std::sync::MutexGuard<'_, BTreeMap<Key, Server>> {

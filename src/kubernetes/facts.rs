@@ -26,7 +26,7 @@ pub(super) struct Workload {
 /// The workloads of a namespace, by kind and name.
 #[derive(Debug, Default)]
 pub(super) struct Workloads {
-    pub by_name: BTreeMap<(&'static str, String), Workload>,
+    by_name: BTreeMap<(String, String), Workload>,
     /// A ReplicaSet's own owner, by the ReplicaSet's name.
     behind: BTreeMap<String, OwnerReference>,
 }
@@ -120,29 +120,34 @@ fn workload(
 impl Workloads {
     pub fn new(deployments: &[Deployment], stateful_sets: &[StatefulSet], replica_sets: &[ReplicaSet]) -> Self {
         let mut all = Self::default();
-        let mut add = |kind, workload: Workload| {
-            all.by_name.insert((kind, workload.owner.name.clone()), workload);
-        };
-        deployments.iter().for_each(|object| add("Deployment", deployment(object)));
-        stateful_sets.iter().for_each(|object| add("StatefulSet", stateful_set(object)));
+        deployments.iter().for_each(|object| all.add(deployment(object)));
+        stateful_sets.iter().for_each(|object| all.add(stateful_set(object)));
         for object in replica_sets {
-            let name = object.metadata.name.clone().unwrap_or_default();
             match controller(&object.metadata) {
-                Some(owner) => drop(all.behind.insert(name, owner.clone())),
-                None => drop(all.by_name.insert(("ReplicaSet", name), replica_set(object))),
+                Some(owner) => {
+                    all.behind.insert(object.metadata.name.clone().unwrap_or_default(), owner.clone());
+                }
+                None => all.add(replica_set(object)),
             }
         }
         all
+    }
+
+    fn add(&mut self, workload: Workload) {
+        self.by_name.insert((workload.owner.kind.clone(), workload.owner.name.clone()), workload);
+    }
+
+    pub fn get(&self, kind: &str, name: &str) -> Option<&Workload> {
+        self.by_name.get(&(kind.to_owned(), name.to_owned()))
     }
 
     /// What keeps a pod running: its controller, or the one behind that.
     fn of(&self, pod: &ObjectMeta) -> Option<Owner> {
         let direct = controller(pod)?;
         let last = if direct.kind == "ReplicaSet" { self.behind.get(&direct.name).unwrap_or(direct) } else { direct };
-        let known = self.by_name.iter().find(|((kind, name), _)| *kind == last.kind && *name == last.name);
-        Some(known.map_or_else(
+        Some(self.get(&last.kind, &last.name).map_or_else(
             || Owner { kind: last.kind.clone(), name: last.name.clone(), spec: String::new(), wanted: 0, ready: 0 },
-            |(_, workload)| workload.owner.clone(),
+            |workload| workload.owner.clone(),
         ))
     }
 }

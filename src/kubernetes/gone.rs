@@ -64,12 +64,7 @@ impl Kubernetes {
         those: &[usize],
     ) -> Result<Vec<usize>, String> {
         let ground = self.ground(namespace).await?;
-        let (pods, _) = ground.list::<Pod>(selector).await.map_err(|problem| {
-            if problem.unauthorized {
-                self.forget();
-            }
-            problem.sentence
-        })?;
+        let (pods, _) = ground.list::<Pod>(selector).await.map_err(|problem| self.told(problem))?;
         let there: BTreeSet<&str> = pods.iter().map(facts::uid).collect();
         let mut gone = Vec::new();
         for index in those {

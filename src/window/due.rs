@@ -3,7 +3,7 @@
 use super::event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, MARGIN, POD_DEADLINE};
 use super::input::{Call, Effect};
 use super::journal::Phase;
-use super::machine::{Census, HOLD_POLL, Window};
+use super::machine::{HOLD_POLL, Window};
 use super::member::{Attempt, Live, expiry};
 use crate::domain::Now;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Window {
         {
             effects.push(Effect::Append { number: self.durable.next, event: event.clone() });
         }
-        if self.recount_due(now) && self.before.asked.is_none() || self.census_due() && self.after.asked.is_none() {
+        if (self.recount_due(now) || self.census_due()) && self.census_asked().is_none() {
             effects.push(Effect::TakeCensus);
         }
         if self.opening.is_some()
@@ -125,9 +125,7 @@ impl Window {
                 None => self.watch_deadline(member),
             });
         }
-        let unanswered = |census: &Census| census.asked.filter(|_| census.found.is_none());
-        note(unanswered(&self.before).filter(|_| self.ahead.phase == Phase::New).map(|asked| asked + CENSUS_DEADLINE));
-        note(unanswered(&self.after).filter(|_| self.census_due()).map(|asked| asked + CENSUS_DEADLINE));
+        note(self.census_asked().map(|asked| asked + CENSUS_DEADLINE));
         note(self.pods_asked.map(|asked| expiry(asked, POD_DEADLINE)));
         if self.opening.is_none() {
             note(self.first_sent.map(|first| first.mono + self.plan.max_pause - Duration::from_millis(100)));

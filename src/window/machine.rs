@@ -31,7 +31,8 @@ pub(super) struct Writing {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Census {
     pub asked: Option<Duration>,
-    pub found: Option<(Duration, Result<Vec<Member>, Reason>)>,
+    /// When they were found, and what that says against the window.
+    pub found: Option<(Duration, Option<Reason>)>,
 }
 
 /// One window, from preflight to verdict.
@@ -412,15 +413,20 @@ impl Window {
 
     pub(super) fn census_found(&mut self, now: Now, found: Result<Vec<Member>, Reason>) {
         let before = self.ahead.phase == Phase::New;
-        let census = if before { &mut self.before } else { &mut self.after };
+        let against = verdict::against(&self.members, found);
+        let census = self.census();
         if census.asked.is_none() || census.found.is_some() {
             return;
         }
-        let against = verdict::against(&self.members, &found);
-        census.found = Some((now.mono, found));
+        census.found = Some((now.mono, against.clone()));
         if let Some(reason) = against.filter(|_| before) {
             self.void(now, reason);
         }
+    }
+
+    /// The one that is taken in this phase.
+    fn census(&mut self) -> &mut Census {
+        if self.ahead.phase == Phase::New { &mut self.before } else { &mut self.after }
     }
 
     fn changed(&mut self, now: Now, member: Option<usize>, reason: Reason) {
@@ -504,10 +510,7 @@ impl Window {
                 self.writing.in_flight = Some(now.mono);
                 self.writing.since.get_or_insert(now.mono);
             }
-            Effect::TakeCensus => {
-                let census = if self.ahead.phase == Phase::New { &mut self.before } else { &mut self.after };
-                census.asked = Some(now.mono);
-            }
+            Effect::TakeCensus => self.census().asked = Some(now.mono),
             Effect::LookAtPods => {
                 self.pods_asked = Some(now.mono);
                 self.pods_last = self.pods_asked;

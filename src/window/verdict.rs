@@ -72,6 +72,12 @@ impl Window {
         self.ahead.phase == Phase::Opened && self.void.is_empty() && self.held.is_some() && self.after.found.is_none()
     }
 
+    /// Since when the members are being found again, while that is waited for.
+    pub(super) fn census_asked(&self) -> Option<Duration> {
+        let before = self.before.asked.filter(|_| self.ahead.phase == Phase::New && self.before.found.is_none());
+        before.or(self.after.asked.filter(|_| self.census_due()))
+    }
+
     /// A proven instant waits for its events to be durable; a void window waits for nothing.
     fn verdict(&self) -> Option<Event> {
         if self.census_due() || (self.void.is_empty() && self.durable.phase != Phase::Opened) {
@@ -108,8 +114,8 @@ impl Window {
                 break;
             }
         }
-        if let Some((_, found)) = &self.after.found {
-            reasons.extend(against(&self.members, found));
+        if let Some((_, against)) = &self.after.found {
+            reasons.extend(against.clone());
         }
         reasons
     }
@@ -121,19 +127,21 @@ impl Window {
 }
 
 /// What the members found again say against the window.
-pub(super) fn against(members: &[Member], found: &Result<Vec<Member>, Reason>) -> Option<Reason> {
+pub(super) fn against(members: &[Member], found: Result<Vec<Member>, Reason>) -> Option<Reason> {
     match found {
-        Err(reason) => Some(reason.clone()),
+        Err(reason) => Some(reason),
         Ok(found) if found == members => None,
         Ok(found) => {
-            let sentence = difference(members, found).unwrap_or_else(|| "the members are others now".to_owned());
+            let sentence = difference(members, &found).unwrap_or_else(|| "the members are others now".to_owned());
             Some(Reason::new(Code::CensusChanged, sentence))
         }
     }
 }
 
 fn difference(before: &[Member], after: &[Member]) -> Option<String> {
-    let lacks = |members: &[Member], one: &Member| !members.iter().any(|it| it.to_string() == one.to_string());
+    let lacks = |members: &[Member], one: &Member| {
+        !members.iter().any(|it| (&it.cluster, &it.name) == (&one.cluster, &one.name))
+    };
     let gone = before.iter().find(|member| lacks(after, member)).map(|member| format!("{member} is gone"));
     let new = || after.iter().find(|member| lacks(before, member)).map(|member| format!("{member} is new"));
     let other = || before.iter().find(|member| !after.contains(member)).map(|member| format!("{member} has changed"));

@@ -97,9 +97,7 @@ impl Window {
 
     /// Kubernetes or the DNS never answered.
     fn expire_census(&mut self, now: Now) {
-        let asked =
-            if self.recount_due(now) { self.before.asked } else { self.after.asked.filter(|_| self.census_due()) };
-        if asked.is_some_and(|asked| now.mono >= asked + CENSUS_DEADLINE) {
+        if self.census_asked().is_some_and(|asked| now.mono >= asked + CENSUS_DEADLINE) {
             self.census_found(now, Err(Reason::new(Code::Discovery, "finding the members again takes too long")));
         }
         if self.pods_asked.is_some_and(|asked| now.mono >= expiry(asked, POD_DEADLINE)) {

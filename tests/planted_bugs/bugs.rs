@@ -240,7 +240,7 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a census that failed is passed over",
-        edits: &[(VERDICT, "Err(reason) => Some(reason.clone()),", "Err(_) => None,")],
+        edits: &[(VERDICT, "Err(reason) => Some(reason),", "Err(_) => None,")],
     },
     Bug {
         name: "all stages are paused at once",
