@@ -53,7 +53,7 @@ pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyh
         Ok(responses) => return Ok(Asked { answers: Answers::Daemon(responses), signals, service: None }),
         Err(service) => service,
     };
-    for mut handle in service.engine.recover().await? {
+    for mut handle in service.recover().await? {
         output.tell(format_args!("opening what window {} left to doubt, which a process died over", handle.window));
         if !matches!(request, Request::Recover { .. }) {
             let named = request.group();

@@ -13,6 +13,7 @@ mod path;
 mod raw;
 mod schedule;
 mod schema;
+mod selector;
 mod show;
 mod span;
 mod validate;

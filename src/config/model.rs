@@ -1,6 +1,7 @@
 //! A config that got past validation: types that cannot be wrong.
 
 use crate::domain::Product;
+use kube::core::Selector;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -126,7 +127,7 @@ pub enum Pods {
     /// Those of a release of the product's own chart.
     Release(String),
     /// Those that a label selector names; `port` is their admin port.
-    Selector { selector: String, port: u16 },
+    Selector { selector: Selector, port: u16 },
 }
 
 /// TLS to a cluster's members.

@@ -3,23 +3,38 @@
 pub mod attempts;
 pub mod client;
 pub mod control;
+mod events;
 pub mod rescue;
 pub mod run;
 pub mod schedule;
 mod sweeps;
 mod watch;
 
+use crate::catalog::CatalogError;
 use crate::config::Group;
 use crate::engine::{Busy, Engine, Handle, Order};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How long a process that ends waits for the last events to be written.
+const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the daemon and the commands without a daemon work with. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {
     pub engine: Engine,
+    /// The tasks that tell Kubernetes of windows.
+    telling: Arc<Mutex<JoinSet<()>>>,
 }
 
 impl Service {
-    /// Begins a window of the group, and tells log and metrics of it.
+    #[must_use]
+    pub fn new(engine: Engine) -> Self {
+        Self { engine, telling: Arc::default() }
+    }
+
+    /// Begins a window of the group, and tells log, metrics and Kubernetes of it.
     ///
     /// # Errors
     /// The group is in a window, or the daemon is stopping.
@@ -29,8 +44,39 @@ impl Service {
         Ok(handle)
     }
 
-    /// Tells log and metrics of a window that was begun.
-    pub fn watch(&self, group: &str, handle: &Handle) {
+    /// Begins to open whatever a dead process left, and tells of it.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn recover(&self) -> Result<Vec<Handle>, CatalogError> {
+        let handles = self.engine.recover().await?;
+        for handle in &handles {
+            let group = handle.status.borrow().plan.as_ref().map(|plan| plan.group.clone());
+            if let Some(group) = group {
+                self.watch(&group, handle);
+            }
+        }
+        Ok(handles)
+    }
+
+    /// Tells log, metrics and Kubernetes of a window that was begun.
+    fn watch(&self, group: &str, handle: &Handle) {
         tokio::spawn(watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone()));
+        let mut telling = self.telling();
+        while telling.try_join_next().is_some() {}
+        telling.spawn(events::tell(self.engine.finder.clone(), group.to_owned(), handle.clone()));
+    }
+
+    /// Waits for what is still being told to Kubernetes, for a while.
+    pub async fn told(&self) {
+        let mut telling = std::mem::take(&mut *self.telling());
+        let all = async { while telling.join_next().await.is_some() {} };
+        // The windows have ended: an event that cannot be written by then is lost, and the log tells why.
+        let _ = tokio::time::timeout(EVENTS_LIMIT, all).await;
+    }
+
+    fn telling(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        // Whole between any two statements under the lock.
+        self.telling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -80,7 +80,7 @@ pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Resu
     };
     let clock = Clock::start();
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
-    Ok(Service { engine: Engine::new(clock, catalog, metrics, finder) })
+    Ok(Service::new(Engine::new(clock, catalog, metrics, finder)))
 }
 
 /// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
@@ -107,7 +107,7 @@ pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<E
     let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
-    let recovered = recover(&service).await?;
+    let recovered = service.recover().await?;
     // From the first scrape on, counters say what the catalog says.
     let seeded = seed(&service).await;
     let problem = match serve(&service, &health, dropped, &mut tasks).await {
@@ -164,16 +164,6 @@ fn died(ended: Result<(), tokio::task::JoinError>) -> anyhow::Error {
         Ok(()) => anyhow::anyhow!("a part of the daemon ended by itself"),
         Err(error) => anyhow::anyhow!("a part of the daemon died: {error}"),
     }
-}
-
-async fn recover(service: &Service) -> anyhow::Result<Vec<Handle>> {
-    let handles = service.engine.recover().await?;
-    for handle in &handles {
-        if let Some(plan) = &handle.status.borrow().plan {
-            service.watch(&plan.group, handle);
-        }
-    }
-    Ok(handles)
 }
 
 /// The rest of a start: integrity, metrics, schedules. Then it supervises them for ever.
@@ -275,7 +265,10 @@ pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
         }
     };
     tokio::select! {
-        () = concluded => Ending::Open,
+        () = concluded => {
+            service.told().await;
+            Ending::Open
+        }
         () = signals.next() => {
             // What the windows show is this old at most.
             tokio::time::sleep(SHOW_EVERY).await;

@@ -7,7 +7,7 @@ pub mod reason;
 pub mod time;
 pub mod verdict;
 
-pub use pod::{Owner, Pod};
+pub use pod::{Gone, Owner, Pod};
 pub use product::Product;
 pub use quiet::{Interval, StoreClock, restore_point};
 pub use reason::{Code, Reason};

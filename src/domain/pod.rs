@@ -22,12 +22,27 @@ pub struct Pod {
     pub owner: Option<Owner>,
 }
 
+/// What proves that a member's process is no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Gone {
+    /// Its pod is gone or has ended: its address may be another's.
+    Pod,
+    /// Its pod is there, and no container that may serve the admin interface runs, in a crash loop for example. What
+    /// Kubernetes says of containers is behind by a moment, so this counts only for a member that does not answer.
+    Process,
+}
+
 /// The workload that keeps a pod running.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Owner {
+    /// `apps/v1`, or another.
+    #[serde(default)]
+    pub api_version: String,
     /// Deployment, StatefulSet, ReplicaSet or another kind.
     pub kind: String,
     pub name: String,
+    #[serde(default)]
+    pub uid: String,
     /// A fingerprint of its spec. Its generation would not do: an annotation on a Deployment changes that too.
     pub spec: String,
     /// Replicas asked for.

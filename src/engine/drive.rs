@@ -8,7 +8,7 @@ use crate::domain::{Member, Now};
 use crate::kubernetes::Change;
 use crate::observe::Metrics;
 use crate::scalar::{AdminClient, Answer, FailureKind};
-use crate::window::{Call, Effect, Input, State, Window};
+use crate::window::{Call, Effect, Input, Line, State, Window};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -51,10 +51,13 @@ impl Drive {
             for effect in window.advance(now) {
                 self.carry_out(&clients, &shown.members, &window, effect, &replies);
             }
-            self.show(&window, now, &mut shown);
             if window.finished() {
+                // Before anybody is told: a command ends its process then.
+                self.surroundings.release().await;
+                self.status.send_replace(Status::of(&window, shown.members, now));
                 return;
             }
+            self.show(&window, now, &mut shown);
             let next_show = shown.last.filter(|_| shown.stale).map(|(.., at)| at + SHOW_EVERY);
             let deadline = window.deadline().into_iter().chain(next_show).min();
             tokio::select! {
@@ -93,13 +96,13 @@ impl Drive {
     ) {
         let inputs = inputs.clone();
         match effect {
-            Effect::Send { request, member, call, deadline, fresh } => {
+            Effect::Send { request, member, call, deadline, line } => {
                 let client = clients[member].clone();
-                if fresh {
+                if line == Line::New {
                     client.reconnect();
                 }
                 tokio::spawn(async move {
-                    let answer = ask(&client, call, deadline).await;
+                    let answer = ask(&client, call, line, deadline).await;
                     // The loop is gone only when the window is finished: then nobody needs the answer.
                     let _ = inputs.send(Input::Reply { member, request, answer }).await;
                 });
@@ -149,10 +152,11 @@ async fn until(clock: Clock, deadline: Option<Duration>) {
     }
 }
 
-async fn ask(client: &AdminClient, call: Call, deadline: Duration) -> Answer {
+async fn ask(client: &AdminClient, call: Call, line: Line, deadline: Duration) -> Answer {
     match call {
         Call::Pause { drain } => client.pause(drain, deadline).await,
         Call::Unpause => client.unpause(deadline).await,
+        Call::CheckPaused if line == Line::Same => client.check_paused_on_this_line(deadline).await,
         Call::CheckPaused => client.check_paused(deadline).await,
     }
 }

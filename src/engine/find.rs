@@ -1,14 +1,15 @@
 //! Members and their clients, from a group's config.
 
 use crate::config::{Cluster, Config, Coverage, Group, Source};
-use crate::domain::{Code, Evidence, Member, Product, Reason};
-use crate::kubernetes::{Census, Kubernetes};
+use crate::domain::{Code, Evidence, Gone, Member, Product, Reason};
+use crate::kubernetes::{Census, Change, Kubernetes, Leases, News, OwnPod};
 use crate::scalar::discovery::{DiscoveryError, Dns, resolve};
 use crate::scalar::{AdminClient, Connector};
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// How long finding the members may take.
 const FIND_DEADLINE: Duration = Duration::from_secs(5);
@@ -109,11 +110,49 @@ impl Finder {
         self.kubernetes.census(group, &others, FIND_DEADLINE).await.map(Some)
     }
 
-    /// Which of these members' pods are gone.
+    /// Takes the Leases of the group's clusters in Kubernetes, in the name of this host and catalog: only one process
+    /// at a time has both. One that is lost is told to `changes`.
+    ///
+    /// # Errors
+    /// Somebody else holds one, or they cannot be had.
+    pub(super) async fn lease(
+        &self,
+        group: &Group,
+        changes: Option<mpsc::Sender<Change>>,
+        deadline: Duration,
+    ) -> Result<Leases, Reason> {
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let holder = format!("{host}:{}", self.config.daemon.catalog.display());
+        self.kubernetes.lease(group, &holder, changes, deadline).await
+    }
+
+    /// Tells Kubernetes news of these members' workloads.
+    ///
+    /// # Errors
+    /// Why the first one that failed did.
+    pub async fn tell_workloads(&self, group: &str, members: &[Member], news: &News) -> Result<(), String> {
+        let cluster = |name: &str| cluster_of_intent(&self.config, group, name);
+        self.kubernetes.tell_workloads(cluster, members, news).await
+    }
+
+    /// Tells Kubernetes news of the daemon's own pod.
+    ///
+    /// # Errors
+    /// Why it could not.
+    pub async fn tell_own_pod(&self, pod: &OwnPod, news: &News) -> Result<(), String> {
+        self.kubernetes.tell_own_pod(pod, news).await
+    }
+
+    /// Which of these members' processes are gone.
     ///
     /// # Errors
     /// Kubernetes does not say, or it is another one than the members were found in.
-    pub async fn gone(&self, group: &str, members: &[Member], deadline: Duration) -> Result<Vec<usize>, String> {
+    pub async fn gone(
+        &self,
+        group: &str,
+        members: &[Member],
+        deadline: Duration,
+    ) -> Result<Vec<(usize, Gone)>, String> {
         let cluster = |name: &str| cluster_of_intent(&self.config, group, name);
         self.kubernetes.gone(cluster, members, deadline).await
     }

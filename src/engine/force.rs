@@ -4,7 +4,7 @@ use super::find::{self, Finder};
 use crate::catalog::OpenWindow;
 use crate::clock::Clock;
 use crate::config::Group;
-use crate::domain::{Member, Reason};
+use crate::domain::{Gone, Member, Reason};
 use crate::scalar::{AdminClient, Answer};
 use crate::window::{ASK_DEADLINE, DOUBT_POLL, GRACE, MARGIN, POD_DEADLINE};
 use std::collections::BTreeSet;
@@ -90,12 +90,12 @@ impl<T: Fn(String)> Opening<'_, T> {
     async fn keep_open(&self, member: &Member, client: &AdminClient) {
         let (clock, name) = (Clock::start(), member.to_string());
         let mut delay = FIRST_RETRY;
-        let (mut unpause, mut sure) = (true, false);
+        let (mut unpause, mut sure, mut silent) = (true, false, false);
         loop {
             let asked = clock.now().mono;
-            if !sure && self.gone(member).await {
+            if !sure && self.gone(member, silent).await {
                 self.left.set().remove(&name);
-                (self.tell)(format!("{member}: its pod is gone"));
+                (self.tell)(format!("{member}: its pod, or its process, is gone"));
                 return;
             }
             match open(client, unpause).await {
@@ -104,13 +104,13 @@ impl<T: Fn(String)> Opening<'_, T> {
                     if asked >= self.doubt {
                         return;
                     }
-                    (unpause, sure, delay) = (false, true, FIRST_RETRY);
+                    (unpause, sure, silent, delay) = (false, true, false, FIRST_RETRY);
                     tokio::time::sleep(DOUBT_POLL).await;
                 }
                 Err(why) => {
                     self.left.set().insert(name.clone());
                     (self.tell)(format!("{member}: {why}"));
-                    (unpause, sure) = (true, false);
+                    (unpause, sure, silent) = (true, false, true);
                     tokio::time::sleep(delay).await;
                     delay = (delay * 2).min(LONGEST_RETRY);
                     client.reconnect();
@@ -119,11 +119,13 @@ impl<T: Fn(String)> Opening<'_, T> {
         }
     }
 
-    /// Whether Kubernetes says that its address is no longer its own. When it says nothing, the member is opened.
-    async fn gone(&self, member: &Member) -> bool {
-        let asked = std::slice::from_ref(member);
-        member.pod.is_some()
-            && self.finder.gone(self.group, asked, POD_DEADLINE).await.is_ok_and(|gone| !gone.is_empty())
+    /// Whether Kubernetes says that its process is gone. When it says nothing, the member is opened.
+    async fn gone(&self, member: &Member, silent: bool) -> bool {
+        if member.pod.is_none() {
+            return false;
+        }
+        let gone = self.finder.gone(self.group, std::slice::from_ref(member), POD_DEADLINE).await;
+        gone.is_ok_and(|gone| gone.iter().any(|(_, how)| *how == Gone::Pod || silent))
     }
 }
 

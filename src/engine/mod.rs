@@ -70,7 +70,7 @@ impl Handle {
 
     /// Waits until every member answered that it is open, or is done.
     pub async fn seen_open(&mut self) -> Status {
-        self.wait(|status| status.state.is_some() && status.unopened == 0).await
+        self.wait(|status| status.state.is_some() && status.unopened.is_empty()).await
     }
 
     async fn wait(&mut self, until: impl Fn(&Status) -> bool) -> Status {
@@ -162,7 +162,7 @@ impl Engine {
                 (window, clients, surroundings)
             }
             Err(reasons) => {
-                let surroundings = Surroundings::new(self.finder.clone(), group, None);
+                let surroundings = Surroundings::none(self.finder.clone(), group);
                 (Window::refuse(plan, reasons, self.clock.now()), Vec::new(), surroundings)
             }
         }
@@ -176,8 +176,11 @@ impl Engine {
         }
         let clients = find::clients(group, &found.members).map_err(one)?;
         self.claim(&group.name, &found.members).map_err(one)?;
-        let surroundings = Surroundings::new(self.finder.clone(), group, found.census.as_ref());
-        surroundings.established().await.map_err(one)?;
+        let finder = self.finder.clone();
+        let surroundings = match &found.census {
+            Some(census) => Surroundings::begin(finder, group, census).await.map_err(one)?,
+            None => Surroundings::none(finder, group),
+        };
         Ok((found, clients, surroundings))
     }
 

@@ -23,8 +23,8 @@ pub struct Status {
     pub doubtful: Vec<String>,
     /// By cluster: how many members there are, and how many said at their last look that they are paused.
     pub seen: BTreeMap<String, (usize, usize)>,
-    /// Members that were not seen open since the opening began.
-    pub unopened: usize,
+    /// By cluster: how many members were not seen open since the opening began; clusters without any are left out.
+    pub unopened: BTreeMap<String, usize>,
     pub outcome: Option<Outcome>,
     /// The verdict is durable, and nothing is left to do.
     pub finished: bool,
@@ -42,7 +42,7 @@ impl Status {
             pause_completed: None,
             unpause_started: None,
             doubtful: Vec::new(),
-            unopened: 0,
+            unopened: BTreeMap::new(),
             seen: BTreeMap::new(),
             outcome: None,
             finished: false,
@@ -51,11 +51,15 @@ impl Status {
 
     pub(super) fn of(window: &Window, members: Arc<[Member]>, now: Now) -> Self {
         let mut seen: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+        let mut unopened: BTreeMap<String, usize> = BTreeMap::new();
         for (member, live) in window.members().iter().zip(window.live()) {
             let paused = live.look.is_some_and(|look| look.paused) && live.opened_at.is_none();
             let (known, closed) = seen.entry(member.cluster.clone()).or_default();
             *known += 1;
             *closed += usize::from(paused);
+            if live.end.is_none() && live.opened_at.is_none() {
+                *unopened.entry(member.cluster.clone()).or_default() += 1;
+            }
         }
         let may_be_closed = window.first_pause().is_some() || window.recovered();
         let pairs = window.members().iter().zip(window.live());
@@ -71,7 +75,7 @@ impl Status {
             unpause_started: window.unpause_started(),
             doubtful: doubtful.map(|(member, _)| member.to_string()).collect(),
             seen,
-            unopened: window.live().iter().filter(|live| live.end.is_none() && live.opened_at.is_none()).count(),
+            unopened,
             outcome: window.outcome().cloned(),
             finished: window.finished(),
         }

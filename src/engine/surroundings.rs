@@ -3,15 +3,16 @@
 use super::find::Finder;
 use crate::config::Group;
 use crate::domain::{Code, Member, Reason};
-use crate::kubernetes::{Census, Change, Watch};
+use crate::kubernetes::{Census, Change, Leases, Watch};
 use crate::window::{Input, POD_DEADLINE};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 
 /// How many changes may wait to be read; the first one voids the window.
 const CHANGES: usize = 16;
+const LEASE_DEADLINE: Duration = Duration::from_secs(5);
 /// How long proving that the watch missed nothing may take.
 const ESTABLISH_DEADLINE: Duration = Duration::from_secs(5);
 const CATCH_UP_DEADLINE: Duration = Duration::from_secs(8);
@@ -22,33 +23,59 @@ pub(super) struct Surroundings {
     group: String,
     /// None for a window that a dead process left: it needs no census any more.
     config: Option<Arc<Group>>,
+    leases: BoxFuture<'static, Option<Leases>>,
     watch: Option<Arc<Watch>>,
     changes: Option<mpsc::Receiver<Change>>,
 }
 
 impl Surroundings {
-    /// Watches the members' pods from when they were found on.
-    pub fn new(finder: Finder, group: &Group, census: Option<&Census>) -> Self {
-        let (sender, changes) = mpsc::channel(CHANGES);
-        let watch = census.map(|census| Arc::new(finder.kubernetes.watch(census, &sender)));
-        let changes = watch.is_some().then_some(changes);
-        Self { finder, group: group.name.clone(), config: Some(Arc::new(group.clone())), watch, changes }
+    /// Those of a group with no member in Kubernetes.
+    pub fn none(finder: Finder, group: &Group) -> Self {
+        let (config, leases) = (Some(Arc::new(group.clone())), ready(None).boxed());
+        Self { finder, group: group.name.clone(), config, leases, watch: None, changes: None }
     }
 
-    /// Waits until the watch stands.
+    /// Takes the clusters' Leases, and watches the members' pods from when they were found on.
     ///
     /// # Errors
-    /// Why it does not.
-    pub async fn established(&self) -> Result<(), Reason> {
-        match &self.watch {
-            Some(watch) => watch.established(ESTABLISH_DEADLINE).await,
-            None => Ok(()),
+    /// Somebody else holds a Lease, or the watch cannot be had.
+    pub async fn begin(finder: Finder, group: &Group, census: &Census) -> Result<Self, Reason> {
+        let (sender, changes) = mpsc::channel(CHANGES);
+        let leases = finder.lease(group, Some(sender.clone()), LEASE_DEADLINE).await?;
+        let watch = Arc::new(finder.kubernetes.watch(census, &sender));
+        let begun = Self {
+            leases: ready(Some(leases)).boxed(),
+            watch: Some(watch.clone()),
+            changes: Some(changes),
+            ..Self::none(finder, group)
+        };
+        match watch.established(ESTABLISH_DEADLINE).await {
+            Ok(()) => Ok(begun),
+            Err(reason) => {
+                begun.release().await;
+                Err(reason)
+            }
         }
     }
 
-    /// Those of a window that a dead process left.
+    /// Those of a window that a dead process left. Its Leases keep others away while its members are looked after;
+    /// nothing waits for them.
     pub fn recovered(finder: Finder, group: String) -> Self {
-        Self { finder, group, config: None, watch: None, changes: None }
+        let (by, name) = (finder.clone(), group.clone());
+        let leases = tokio::spawn(async move {
+            let taken = by.lease(by.config().groups.get(&name)?, None, LEASE_DEADLINE).await;
+            taken.inspect_err(|reason| tracing::warn!(group = %name, "take the Leases for the recovery: {reason}")).ok()
+        });
+        let leases = leases.map(|taken| taken.ok().flatten()).boxed();
+        Self { finder, group, config: None, leases, watch: None, changes: None }
+    }
+
+    /// Ends the watch, and lets the Leases go.
+    pub async fn release(self) {
+        // One that cannot be had or let go by then runs out.
+        if let Ok(Some(leases)) = tokio::time::timeout(LEASE_DEADLINE, self.leases).await {
+            leases.release().await;
+        }
     }
 
     /// The next change that Kubernetes tells of.

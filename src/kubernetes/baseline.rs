@@ -1,12 +1,12 @@
 //! What a watch compares its events with: the census it begins at.
 
 use super::Change;
-use super::census::workload_of;
 use super::facts::{self, Workload};
-use super::release::{APP, RELEASE};
-use crate::config::Group;
+use super::release::{self, APP, RELEASE};
+use crate::config::{Cluster, Group, Pods};
 use crate::domain::{self, Code, Product, Reason};
 use k8s_openapi::api::core::v1::Pod;
+use kube::core::{Selector, SelectorExt};
 use std::collections::{BTreeMap, BTreeSet};
 use wildmatch::WildMatch;
 
@@ -18,8 +18,9 @@ pub(super) struct Baseline {
     /// The group's own releases: the app label and the release, with the cluster's name.
     releases: BTreeMap<(String, String), String>,
     /// The group's own selectors, with the cluster's name.
-    selectors: BTreeMap<String, String>,
-    others: BTreeSet<(String, String)>,
+    selectors: Vec<(Selector, String)>,
+    /// The other groups' releases and selectors.
+    others: (BTreeSet<(String, String)>, Vec<Selector>),
     ignore: Vec<WildMatch>,
     refuse_unlisted: bool,
 }
@@ -44,7 +45,7 @@ struct Stand {
 pub(super) enum Listed {
     /// This group, as this cluster.
     Own(String),
-    /// Another group does, or the config ignores it.
+    /// Another group does, or the config ignores it, or it runs nothing of Scalar's.
     Elsewhere,
     /// Nobody: what it is called.
     No(String),
@@ -56,23 +57,29 @@ impl Baseline {
             pods: BTreeMap::new(),
             workloads: BTreeMap::new(),
             releases: BTreeMap::new(),
-            selectors: BTreeMap::new(),
-            others: BTreeSet::new(),
+            selectors: Vec::new(),
+            others: Default::default(),
             ignore: group.ignore.iter().map(|pattern| WildMatch::new(pattern)).collect(),
             refuse_unlisted: false,
         }
     }
 
-    pub fn own_release(&mut self, product: Product, release: &str, cluster: &str) {
-        self.releases.insert(key(product, release), cluster.to_owned());
+    pub fn own(&mut self, cluster: &Cluster, pods: &Pods) {
+        match pods {
+            Pods::Release(release) => {
+                self.releases.insert(key(cluster.product, release), cluster.name.clone());
+            }
+            Pods::Selector { selector, .. } => self.selectors.push((selector.clone(), cluster.name.clone())),
+        }
     }
 
-    pub fn own_selector(&mut self, selector: &str, cluster: &str) {
-        self.selectors.insert(selector.to_owned(), cluster.to_owned());
-    }
-
-    pub fn others_release(&mut self, product: Product, release: &str) {
-        self.others.insert(key(product, release));
+    pub fn other(&mut self, cluster: &Cluster, pods: &Pods) {
+        match pods {
+            Pods::Release(release) => {
+                self.others.0.insert(key(cluster.product, release));
+            }
+            Pods::Selector { selector, .. } => self.others.1.push(selector.clone()),
+        }
     }
 
     pub const fn refuse_unlisted(&mut self, refuse: bool) {
@@ -88,7 +95,7 @@ impl Baseline {
         let owner = &workload.owner;
         let stand = Stand {
             cluster: cluster.to_owned(),
-            uid: workload.uid.clone(),
+            uid: owner.uid.clone(),
             spec: owner.spec.clone(),
             generation: workload.generation,
             wanted: owner.wanted,
@@ -102,19 +109,24 @@ impl Baseline {
         }
         let label = |key| facts::label(pod, key).unwrap_or_default().to_owned();
         let release = (label(APP), label(RELEASE));
-        if let Some(cluster) = self.releases.get(&release) {
+        let labels = pod.metadata.labels.clone().unwrap_or_default();
+        let own = self.selectors.iter().find(|(selector, _)| selector.matches(&labels)).map(|(_, cluster)| cluster);
+        if let Some(cluster) = self.releases.get(&release).or(own) {
             return Listed::Own(cluster.clone());
         }
-        let (name, called) = workload_of(pod);
-        if self.others.contains(&release) || self.ignore.iter().any(|pattern| pattern.matches(&name)) {
+        let (releases, selectors) = &self.others;
+        let named = releases.contains(&release) || selectors.iter().any(|selector| selector.matches(&labels));
+        let names = release::names(pod);
+        let ignored = self.ignore.iter().any(|pattern| names.iter().any(|name| pattern.matches(name)));
+        if named || ignored || Product::of_app_label(&release.0).is_none() {
             Listed::Elsewhere
         } else {
-            Listed::No(called)
+            Listed::No(release::called(pod))
         }
     }
 
-    /// What a watch's event about a pod means; `selector` is the one that it was watched by.
-    pub fn pod_event(&self, object: &Pod, deleted: bool, selector: &str) -> Option<Change> {
+    /// What a watch's event about a pod means.
+    pub fn pod_event(&self, object: &Pod, deleted: bool) -> Option<Change> {
         let name = facts::name(object);
         let uid = facts::uid(object);
         if let Some(Seen { cluster, pod, address }) = self.pods.get(uid) {
@@ -133,14 +145,12 @@ impl Baseline {
             return None;
         }
         let what = if deleted { "came and went" } else { "is new" };
-        let joined = |cluster: &str| Reason::new(Code::CensusChanged, format!("{cluster}: pod/{name} {what}"));
-        let reason = match (self.selectors.get(selector), self.listed(object)) {
-            (Some(cluster), _) => joined(cluster),
-            (None, Listed::Own(cluster)) => joined(&cluster),
-            (None, Listed::No(called)) if self.refuse_unlisted => {
+        let reason = match self.listed(object) {
+            Listed::Own(cluster) => Reason::new(Code::CensusChanged, format!("{cluster}: pod/{name} {what}")),
+            Listed::No(called) if self.refuse_unlisted => {
                 Reason::new(Code::Unlisted, format!("{called} belongs to no group: pod/{name} {what}"))
             }
-            (None, _) => return None,
+            _ => return None,
         };
         Some(Change { uid: None, reason })
     }
@@ -150,7 +160,7 @@ impl Baseline {
         let owner = &workload.owner;
         let Stand { cluster, uid, spec, generation, wanted } =
             self.workloads.get(&(owner.kind.clone(), owner.name.clone()))?;
-        let what = if deleted || workload.leaving || *uid != workload.uid {
+        let what = if deleted || workload.leaving || *uid != owner.uid {
             "is deleted".to_owned()
         } else if owner.wanted != *wanted {
             format!("is scaled: {wanted} → {} replicas", owner.wanted)

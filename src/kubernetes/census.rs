@@ -3,7 +3,7 @@
 use super::baseline::{Baseline, Listed};
 use super::client::{Ground, Kubernetes, Problem};
 use super::facts::{self, Workloads};
-use super::release::{APP, Holdings, RELEASE};
+use super::release::{APP, Holdings};
 use crate::config::{self, Cluster, Coverage, Group, Namespace, Pods, Source};
 use crate::domain::{Code, Member, Product, Reason};
 use futures_util::future::try_join_all;
@@ -113,8 +113,7 @@ impl Kubernetes {
     }
 
     async fn survey(&self, wanted: &Wanted<'_>) -> Result<Result<Survey, Reason>, Problem> {
-        let unusable = |sentence| Problem { sentence, unauthorized: false };
-        let ground = self.ground(wanted.namespace).await.map_err(unusable)?;
+        let ground = self.ground(wanted.namespace).await.map_err(Problem::other)?;
         let lists = lists(&ground, wanted).await?;
         Ok(survey(ground, wanted, lists))
     }
@@ -124,7 +123,7 @@ async fn lists(ground: &Ground, wanted: &Wanted<'_>) -> Result<Lists, Problem> {
     let mut selected = Vec::new();
     for (_, pods) in &wanted.clusters {
         if let Pods::Selector { selector, .. } = pods {
-            selected.push(ground.list::<Pod>(selector));
+            selected.push(async move { ground.list::<Pod>(&selector.to_string()).await });
         }
     }
     let products = products();
@@ -154,15 +153,12 @@ fn survey(ground: Ground, wanted: &Wanted<'_>, lists: Lists) -> Result<Survey, R
         let own = match source {
             Pods::Selector { selector, .. } => {
                 let found = selected.next();
-                watched.push((selector.clone(), found.map(|(_, version)| version.clone()).unwrap_or_default()));
-                baseline.own_selector(selector, &cluster.name);
+                watched.push((selector.to_string(), found.map(|(_, version)| version.clone()).unwrap_or_default()));
                 found.map(|(pods, _)| pods.as_slice()).unwrap_or_default()
             }
-            Pods::Release(release) => {
-                baseline.own_release(cluster.product, release, &cluster.name);
-                &[]
-            }
+            Pods::Release(_) => &[],
         };
+        baseline.own(cluster, source);
         let pods = holdings.pods(cluster, source, own).map_err(told)?;
         let found = holdings.members(cluster, source, &pods).map_err(told)?;
         for pod in &pods {
@@ -201,12 +197,10 @@ fn motions(cluster: &Cluster, members: &[Member], workloads: &Workloads, baselin
 fn unlisted(ground: &Ground, wanted: &Wanted<'_>, products: &[Pod], baseline: &mut Baseline) -> Vec<String> {
     let own = wanted.namespace;
     for other in wanted.others {
-        let Source::Kubernetes(config::Kubernetes { namespace, pods: Pods::Release(release) }) = &other.source else {
-            continue;
-        };
+        let Source::Kubernetes(config::Kubernetes { namespace, pods }) = &other.source else { continue };
         let same_server = (&namespace.kubeconfig, &namespace.context) == (&own.kubeconfig, &own.context);
-        if same_server && namespace.name.as_ref().is_none_or(|name| *name == ground.namespace) {
-            baseline.others_release(other.product, release);
+        if same_server && ground.server.namespace(namespace) == ground.namespace {
+            baseline.other(other, pods);
         }
     }
     let mut found: BTreeMap<String, usize> = BTreeMap::new();
@@ -218,14 +212,4 @@ fn unlisted(ground: &Ground, wanted: &Wanted<'_>, products: &[Pod], baseline: &m
     baseline.refuse_unlisted(wanted.group.coverage == Coverage::Refuse);
     let place = ground.place();
     found.into_iter().map(|(workload, pods)| format!("{workload} in {place} ({pods} pods)")).collect()
-}
-
-/// How an unlisted pod's workload is called: by its release, or by the pod where there is none.
-pub(super) fn workload_of(pod: &Pod) -> (String, String) {
-    let app = facts::label(pod, APP).unwrap_or_default();
-    let product = Product::of_app_label(app).map_or(app, |product| product.name());
-    match facts::label(pod, RELEASE) {
-        Some(release) => (release.to_owned(), format!("{product} release {release}")),
-        None => (facts::name(pod).to_owned(), format!("{product} pod/{}", facts::name(pod))),
-    }
 }

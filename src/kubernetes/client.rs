@@ -54,8 +54,8 @@ impl Kubernetes {
     /// The kubeconfig or its context cannot be used: one sentence.
     pub(super) async fn ground(&self, namespace: &Namespace) -> Result<Ground, String> {
         let server = self.server(namespace).await?;
-        let name = namespace.name.clone().unwrap_or_else(|| server.default_namespace.clone());
-        Ok(Ground { server, namespace: name })
+        let namespace = server.namespace(namespace).to_owned();
+        Ok(Ground { server, namespace })
     }
 
     async fn server(&self, namespace: &Namespace) -> Result<Server, String> {
@@ -77,7 +77,8 @@ impl Kubernetes {
     /// A problem's sentence. Credentials that were not taken are forgotten with their clients, so that the next request
     /// reads them anew.
     pub(super) fn told(&self, problem: Problem) -> String {
-        if problem.unauthorized {
+        // Unauthorized.
+        if problem.status == Some(401) {
             self.servers().clear();
         }
         problem.sentence
@@ -108,6 +109,13 @@ async fn config(namespace: &Namespace) -> Result<Config, String> {
     }
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|error| chain(&error))
+}
+
+impl Server {
+    /// The namespace that is meant; by default the context's own.
+    pub fn namespace<'a>(&'a self, namespace: &'a Namespace) -> &'a str {
+        namespace.name.as_ref().unwrap_or(&self.default_namespace)
+    }
 }
 
 impl Ground {
@@ -145,23 +153,28 @@ impl Ground {
                 None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
             }
         }
-        Err(Problem { sentence: format!("a list in {} does not end", self.place()), unauthorized: false })
+        Err(Problem::other(format!("a list in {} does not end", self.place())))
     }
 
     /// What an error of the client means, in one sentence.
     pub fn problem(&self, error: &kube::Error) -> Problem {
         let url = &self.server.url;
-        let (sentence, unauthorized) = match error {
-            kube::Error::Api(status) if status.code == 403 => {
-                (format!("{} ({}; `stillpoint rbac` prints the Role it needs)", status.message, self.place()), false)
-            }
-            kube::Error::Api(status) if status.code == 401 => {
-                (format!("the API server at {url} does not know who asks: {}", status.message), true)
-            }
-            kube::Error::Api(status) => (format!("{} ({}, {})", status.message, status.code, self.place()), false),
-            other => (format!("the API server at {url}: {}", chain(other)), false),
+        let status = match error {
+            kube::Error::Api(status) => status,
+            other => return Problem::other(format!("the API server at {url}: {}", chain(other))),
         };
-        Problem { sentence, unauthorized }
+        let (message, place) = (&status.message, self.place());
+        let sentence = match status.code {
+            403 => format!("{message} ({place}; `stillpoint rbac` prints the Role it needs)"),
+            401 => format!("the API server at {url} does not know who asks: {message}"),
+            code => format!("{message} ({code}, {place})"),
+        };
+        Problem { sentence, status: Some(status.code) }
+    }
+
+    /// It did not answer in time.
+    pub fn silent(&self, deadline: Duration) -> Problem {
+        Problem::other(format!("the API server at {} did not answer within {deadline:?}", self.server.url))
     }
 }
 
@@ -169,8 +182,14 @@ impl Ground {
 #[derive(Debug, Clone)]
 pub(super) struct Problem {
     pub sentence: String,
-    /// The credentials may have been renewed since they were read.
-    pub unauthorized: bool,
+    /// The HTTP status of its answer.
+    pub status: Option<u16>,
+}
+
+impl Problem {
+    pub const fn other(sentence: String) -> Self {
+        Self { sentence, status: None }
+    }
 }
 
 /// The words of an error and its causes, each once.

@@ -2,7 +2,7 @@
 
 use crate::domain::{Owner, Pod};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet, StatefulSet};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod as Object};
+use k8s_openapi::api::core::v1::{ContainerPort, ContainerStatus, Pod as Object};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -12,7 +12,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Workload {
     pub owner: Owner,
-    pub uid: String,
     pub generation: i64,
     /// The generation that its controller has seen.
     observed: i64,
@@ -56,15 +55,24 @@ pub(super) fn stateful_set(object: &StatefulSet) -> Workload {
     let status = object.status.clone().unwrap_or_default();
     let replicas = object.spec.replicas;
     let made = count(Some(status.replicas));
-    // A partitioned update or `OnDelete` leaves old pods for as long as a person wants.
-    let updated = if status.update_revision == status.current_revision { made } else { count(status.updated_replicas) };
+    let (updated, left) = (count(status.updated_replicas), left_old(object));
+    let settled = status.update_revision == status.current_revision || updated + left >= made;
     workload(
         "StatefulSet",
         &object.metadata,
         replicas,
         (status.observed_generation, status.ready_replicas),
-        Made { made, updated, spec: fingerprint(&object.spec) },
+        Made { made, updated: if settled { made } else { updated }, spec: fingerprint(&object.spec) },
     )
+}
+
+/// How many pods a partitioned update leaves old, for as long as a person wants; `OnDelete` may leave all of them.
+fn left_old(object: &StatefulSet) -> u32 {
+    match &object.spec.update_strategy {
+        Some(strategy) if strategy.type_.as_deref() == Some("OnDelete") => u32::MAX / 2,
+        Some(strategy) => count(strategy.rolling_update.as_ref().and_then(|rolling| rolling.partition)),
+        None => 0,
+    }
 }
 
 fn replica_set(object: &ReplicaSet) -> Workload {
@@ -102,13 +110,14 @@ fn workload(
 ) -> Workload {
     Workload {
         owner: Owner {
+            api_version: "apps/v1".to_owned(),
             kind: kind.to_owned(),
             name: metadata.name.clone().unwrap_or_default(),
+            uid: metadata.uid.clone().unwrap_or_default(),
             spec,
             wanted: wanted(replicas),
             ready: count(ready),
         },
-        uid: metadata.uid.clone().unwrap_or_default(),
         generation: metadata.generation.unwrap_or_default(),
         observed: observed.unwrap_or_default(),
         made,
@@ -146,7 +155,15 @@ impl Workloads {
         let direct = controller(pod)?;
         let last = if direct.kind == "ReplicaSet" { self.behind.get(&direct.name).unwrap_or(direct) } else { direct };
         Some(self.get(&last.kind, &last.name).map_or_else(
-            || Owner { kind: last.kind.clone(), name: last.name.clone(), spec: String::new(), wanted: 0, ready: 0 },
+            || Owner {
+                api_version: last.api_version.clone(),
+                kind: last.kind.clone(),
+                name: last.name.clone(),
+                uid: last.uid.clone(),
+                spec: String::new(),
+                wanted: 0,
+                ready: 0,
+            },
             |workload| workload.owner.clone(),
         ))
     }
@@ -154,6 +171,15 @@ impl Workloads {
 
 fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.as_deref().unwrap_or_default().iter().find(|owner| owner.controller == Some(true))
+}
+
+/// The kind and the name of what keeps a pod running, from the pod alone: a ReplicaSet that a Deployment made is
+/// called by that name, a dash and the pod's template hash.
+pub(super) fn owner(pod: &Object) -> Option<(&str, &str)> {
+    let owner = controller(&pod.metadata)?;
+    let hash = label(pod, "pod-template-hash").filter(|_| owner.kind == "ReplicaSet");
+    let made_by = hash.and_then(|hash| owner.name.strip_suffix(hash)?.strip_suffix('-'));
+    Some(made_by.map_or((owner.kind.as_str(), owner.name.as_str()), |name| ("Deployment", name)))
 }
 
 /// A pod as the census holds it.
@@ -202,6 +228,19 @@ pub(super) fn address(object: &Object) -> Option<&str> {
 pub(super) fn ended(object: &Object) -> bool {
     let phase = object.status.as_ref().and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
+}
+
+/// Whether a container that may serve this port runs: the one that declares it; any, when none does.
+pub(super) fn serves(object: &Object, port: Option<u16>) -> bool {
+    let (Some(spec), Some(status)) = (&object.spec, &object.status) else { return true };
+    let sidecars = spec.init_containers.iter().flatten();
+    let declares = |ports: &[ContainerPort]| ports.iter().any(|it| u16::try_from(it.container_port).ok() == port);
+    let mut containers = spec.containers.iter().chain(sidecars);
+    let server = containers.find(|it| it.ports.as_deref().is_some_and(declares)).map(|container| &container.name);
+    let statuses = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    let runs = |status: &ContainerStatus| status.state.as_ref().is_none_or(|state| state.running.is_some());
+    let mut may_serve = statuses.filter(|status| server.is_none_or(|name| *name == status.name)).peekable();
+    may_serve.peek().is_none() || may_serve.any(runs)
 }
 
 /// What keeps a pod from being closed in good order now.

@@ -6,14 +6,18 @@
 mod baseline;
 mod census;
 mod client;
+mod events;
 mod facts;
 mod gone;
+mod leases;
 pub mod rbac;
 mod release;
 mod watch;
 
 pub use census::Census;
 pub use client::Kubernetes;
+pub use events::{News, OwnPod};
+pub use leases::Leases;
 pub use watch::Watch;
 
 use crate::domain::Reason;

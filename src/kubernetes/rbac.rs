@@ -38,6 +38,8 @@ pub fn rules(releases: bool) -> Vec<PolicyRule> {
     }
     rules.push(rule("apps", &["deployments", "statefulsets"], &["list", "watch"]));
     rules.push(rule("apps", &["replicasets"], &["list"]));
+    rules.push(rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]));
+    rules.push(rule("events.k8s.io", &["events"], &["create"]));
     rules
 }
 

@@ -13,6 +13,23 @@ pub(super) const APP: &str = "app.kubernetes.io/app";
 /// The label that says which release it belongs to.
 pub(super) const RELEASE: &str = "app.kubernetes.io/instance";
 
+/// What a pod's workload may be called: its release, its owner, itself.
+pub(super) fn names(pod: &Pod) -> Vec<&str> {
+    let owner = facts::owner(pod).map(|(_, name)| name);
+    facts::label(pod, RELEASE).into_iter().chain(owner).chain([facts::name(pod)]).collect()
+}
+
+/// How a pod's workload is called: by its release, or else by what keeps it running.
+pub(super) fn called(pod: &Pod) -> String {
+    let app = facts::label(pod, APP).unwrap_or_default();
+    let product = Product::of_app_label(app).map_or(app, |product| product.name());
+    match (facts::label(pod, RELEASE), facts::owner(pod)) {
+        (Some(release), _) => format!("{product} release {release}"),
+        (None, Some((kind, name))) => format!("{product} {}/{name}", kind.to_lowercase()),
+        (None, None) => format!("{product} pod/{}", facts::name(pod)),
+    }
+}
+
 /// What a namespace holds that members are found among.
 pub(super) struct Holdings<'a> {
     pub ground: &'a Ground,

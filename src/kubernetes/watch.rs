@@ -82,8 +82,8 @@ impl Kubernetes {
         let mut watch = Watch { streams: Vec::new(), _tasks: JoinSet::new() };
         for (index, survey) in census.surveys.iter().enumerate() {
             for (selector, version) in &survey.pods {
-                let (baseline, by) = (survey.baseline.clone(), selector.clone());
-                let judge = move |pod: &Pod, deleted| baseline.pod_event(pod, deleted, &by);
+                let baseline = survey.baseline.clone();
+                let judge = move |pod: &Pod, deleted| baseline.pod_event(pod, deleted);
                 watch.follow(index, survey, What::Pods(selector.clone()), version, changes, judge);
             }
             let baseline = survey.baseline.clone();

@@ -86,21 +86,31 @@ impl AdminClient {
     pub async fn pause(&self, drain: Duration, deadline: Duration) -> Answer {
         let limit_ms = i64::try_from(drain.as_millis()).unwrap_or(i64::MAX).max(1);
         let message = PauseRequest { wait_outstanding: true, max_pause_wait_time: Some(limit_ms) };
-        self.bounded(Request::Pause, deadline, async move |mut rpc| rpc.pause(timed(message, deadline)).await)
+        self.bounded(Request::Pause, true, deadline, async move |mut rpc| rpc.pause(timed(message, deadline)).await)
             .await
             .map_or_else(|failed| failed, |_| Answer::Ok)
     }
 
     /// Opens the member; acknowledged too when it was open.
     pub async fn unpause(&self, deadline: Duration) -> Answer {
-        self.bounded(Request::Unpause, deadline, async move |mut rpc| rpc.unpause(timed((), deadline)).await)
+        self.bounded(Request::Unpause, false, deadline, async move |mut rpc| rpc.unpause(timed((), deadline)).await)
             .await
             .map_or_else(|failed| failed, |_| Answer::Ok)
     }
 
     /// Asks the member whether it is closed.
     pub async fn check_paused(&self, deadline: Duration) -> Answer {
-        self.bounded(Request::CheckPaused, deadline, async move |mut rpc| rpc.check_paused(timed((), deadline)).await)
+        self.look(false, deadline).await
+    }
+
+    /// The same over the connection of the request before it: if that is lost, nothing is sent.
+    pub async fn check_paused_on_this_line(&self, deadline: Duration) -> Answer {
+        self.look(true, deadline).await
+    }
+
+    async fn look(&self, sealed: bool, deadline: Duration) -> Answer {
+        let call = async move |mut rpc: Rpc<Channel>| rpc.check_paused(timed((), deadline)).await;
+        self.bounded(Request::CheckPaused, sealed, deadline, call)
             .await
             .map_or_else(|failed| failed, |answer| Answer::Looked { paused: answer.into_inner().paused })
     }
@@ -114,6 +124,7 @@ impl AdminClient {
     async fn bounded<T>(
         &self,
         request: Request,
+        sealed: bool,
         deadline: Duration,
         call: impl AsyncFnOnce(Rpc<Channel>) -> Result<T, Status>,
     ) -> Result<T, Answer> {
@@ -122,7 +133,7 @@ impl AdminClient {
         let rpc = Rpc::new(line.channel)
             .max_decoding_message_size(MAX_MESSAGE_BYTES)
             .max_encoding_message_size(MAX_MESSAGE_BYTES);
-        line.connections.seal(request == Request::Pause);
+        line.connections.seal(sealed);
         let answered = tokio::time::timeout(deadline, call(rpc)).await;
         line.connections.seal(false);
         match answered {

@@ -48,10 +48,7 @@ impl Dialer {
     /// A connected stream, or why there is none, within [`CONNECT_TIMEOUT`].
     pub(super) async fn dial(self, connections: Arc<Connections>) -> Result<TokioIo<Box<dyn Stream>>, DialError> {
         if connections.closed_to_more() {
-            return Err(DialError::new(format!(
-                "the connection to {} was lost before the pause was sent",
-                self.address
-            )));
+            return Err(DialError::new(format!("the connection to {} was lost just before the pause", self.address)));
         }
         match tokio::time::timeout(CONNECT_TIMEOUT, self.connect(&connections)).await {
             Ok(Ok(stream)) => {

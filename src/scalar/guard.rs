@@ -35,8 +35,8 @@ impl Connections {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).made += 1;
     }
 
-    /// While a pause is out, no new connection is made in place of a lost one: the address may lead to another process
-    /// by now than the one that was looked at.
+    /// While it is sealed, no new connection is made in place of a lost one: the address may lead to another process by
+    /// now than the one that was looked at.
     pub(super) fn seal(&self, sealed: bool) {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).sealed = sealed;
     }

@@ -2,7 +2,7 @@
 
 use super::world::{EPOCH_SECONDS, FOREIGN, SimMember, World};
 use crate::domain::{Interval, StoreClock, Verdict};
-use crate::window::{Call, Effect, Event, Journal, Outcome, Phase};
+use crate::window::{Attempt, Call, Effect, Event, Journal, Live, Outcome, Phase};
 use jiff::SignedDuration;
 use std::time::Duration;
 
@@ -95,7 +95,7 @@ impl World {
             && self.processes[index].witness.first_unpause.is_none()
             && !self.processes[index].disturbed
             && now > first + self.processes[index].window.plan().max_pause
-            && self.processes[index].window.live().iter().any(|live| live.end.is_none())
+            && self.processes[index].window.live().iter().any(may_be_closed)
         {
             return Err(Violation::new("max_pause passed without an unpause"));
         }
@@ -241,8 +241,13 @@ impl World {
     }
 }
 
+/// It is not done, and has not answered that its pause ended without closing it: that one is only looked at.
+const fn may_be_closed(live: &Live) -> bool {
+    live.end.is_none() && !matches!(live.attempt, Attempt::Over { .. })
+}
+
 impl super::world::Process {
     fn acked_any(&self) -> bool {
-        self.window.live().iter().any(|live| matches!(live.attempt, crate::window::Attempt::Acked { .. }))
+        self.window.live().iter().any(|live| matches!(live.attempt, Attempt::Acked { .. }))
     }
 }

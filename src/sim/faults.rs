@@ -69,6 +69,8 @@ faults! {
     PodReplaced,
     /// A member's pod is gone, and nothing answers at its address any more.
     PodRemoved,
+    /// A member's container ends and is not started again for a while; what Kubernetes says of it is behind.
+    CrashLoop,
     /// A pod joins the cluster, and may leave it again.
     PodJoins,
     /// Kubernetes cannot tell whether something changed.

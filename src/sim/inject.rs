@@ -50,7 +50,12 @@ impl World {
                 let lasts = self.random.millis(100, 60_000);
                 self.schedule(lasts, Happening::Up { member });
             }
-            Fault::PodReplaced | Fault::PodRemoved | Fault::PodJoins | Fault::WatchGap | Fault::ApiAway => {
+            Fault::PodReplaced
+            | Fault::PodRemoved
+            | Fault::CrashLoop
+            | Fault::PodJoins
+            | Fault::WatchGap
+            | Fault::ApiAway => {
                 self.inject_pods(member, fault);
             }
             Fault::LongTransaction => self.long_transaction = true,

@@ -1,16 +1,19 @@
 //! What happens to the members' pods, and what Kubernetes tells of it.
 
 use super::faults::Fault;
-use super::world::{Happening, World};
-use crate::domain::{Code, Member, Reason};
+use super::world::{Happening, SimMember, World};
+use crate::domain::{Code, Gone, Member, Reason};
 use crate::window::{Input, POD_DEADLINE, State};
 use std::time::Duration;
+
+/// How long, in milliseconds, a container's status may be behind: less than a request's deadline.
+const STATUS_BEHIND: u64 = 2_000;
 
 impl World {
     /// A fault of Kubernetes; where the members are only addresses, what it comes to there.
     pub(super) fn inject_pods(&mut self, member: usize, fault: Fault) {
         match fault {
-            Fault::PodReplaced | Fault::PodRemoved if !self.pods => self.restart(member, true),
+            Fault::PodReplaced | Fault::PodRemoved | Fault::CrashLoop if !self.pods => self.restart(member, true),
             _ if !self.pods => self.census = Some(Fault::CensusFails),
             Fault::PodReplaced => {
                 self.members[member].gone = true;
@@ -24,6 +27,15 @@ impl World {
                 self.members[member].gone = true;
                 self.restart(member, false);
                 self.changed(Some(member));
+            }
+            Fault::CrashLoop => {
+                self.restart(member, false);
+                let lasts = if self.random.once_in(2) { Duration::ZERO } else { self.random.millis(100, 60_000) };
+                self.schedule(lasts, Happening::Up { member });
+                let behind = self.random.millis(1, STATUS_BEHIND);
+                self.members[member].said_down = self.now + lasts + behind;
+                self.schedule(behind, Happening::Changed { process: 0, member: Some(member) });
+                self.pod_changes.push(self.now);
             }
             Fault::PodJoins => {
                 self.joined += 1;
@@ -68,7 +80,11 @@ impl World {
     }
 
     pub(super) fn tell_pods(&mut self, process: usize, answer: bool) {
-        let gone = self.members.iter().enumerate().filter(|(_, member)| member.gone).map(|(index, _)| index);
+        let how = |member: &SimMember| match member {
+            SimMember { gone: true, .. } => Some(Gone::Pod),
+            member => (self.now < member.said_down).then_some(Gone::Process),
+        };
+        let gone = self.members.iter().enumerate().filter_map(|(index, member)| Some((index, how(member)?)));
         let found = if answer { Ok(gone.collect()) } else { Err("the API server is away".to_owned()) };
         self.give(process, Input::Pods(found));
     }

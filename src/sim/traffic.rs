@@ -5,13 +5,15 @@ use super::gate::{Entry, PauseOutcome};
 use super::world::{COPY, Fate, Happening, World};
 use crate::domain::{Code, Reason};
 use crate::scalar::{Answer, Failure, FailureKind};
-use crate::window::{Call, Effect, Event, Input, MARGIN, Window};
+use crate::window::{Call, Effect, Event, Input, Line, MARGIN, Window};
 use std::time::Duration;
 
 impl World {
     pub(super) fn carry_out(&mut self, process: usize, effect: Effect) {
         match effect {
-            Effect::Send { request, member, call, deadline, .. } => self.send(process, request, member, call, deadline),
+            Effect::Send { request, member, call, deadline, line } => {
+                self.send(process, request, member, call, (deadline, line));
+            }
             Effect::Append { number, event } => self.append(process, number, event),
             Effect::TakeCensus => {
                 let after = self.random.millis(1, 5);
@@ -21,12 +23,18 @@ impl World {
         }
     }
 
-    pub(super) fn send(&mut self, process: usize, request: u64, member: usize, call: Call, deadline: Duration) {
+    pub(super) fn send(
+        &mut self,
+        process: usize,
+        request: u64,
+        member: usize,
+        call: Call,
+        (deadline, line): (Duration, Line),
+    ) {
         let fault = self.next_message.take();
         let there = self.members[member].life;
         let pause = matches!(call, Call::Pause { .. });
-        // A pause takes the connection of the last look, or none.
-        let life = if pause { self.processes[process].connected[member] } else { there };
+        let life = if line == Line::Same { self.processes[process].connected[member] } else { there };
         if life != there && self.random.once_in(2) {
             let lost = Answer::Failed(Failure { kind: FailureKind::Rejected, detail: "connection lost".into() });
             self.reply(process, member, request, lost, Fate::default());

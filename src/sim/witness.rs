@@ -1,11 +1,14 @@
 //! What one process asked and was told, as the world saw it: the checks don't take the window's own word for it.
 
+use crate::domain::Gone;
 use crate::scalar::{Answer, FailureKind};
 use crate::window::{APPEND_DEADLINE, ASK_DEADLINE, Call, Effect, Event, Input, POD_DEADLINE, Window};
 use std::time::Duration;
 
 /// The looks of a hold lie no further apart than this.
 const LONGEST_UNSEEN: Duration = Duration::from_secs(5);
+/// The first unpause leaves this much before `max_pause`, when nothing lets it leave before.
+const MAX_PAUSE_LEAD: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Clone, Copy)]
 struct Asked {
@@ -85,7 +88,7 @@ impl Witness {
                 for suspect in &mut self.suspect {
                     *suspect = suspect.filter(|since| Some(*since) > asked);
                 }
-                for member in gone {
+                for (member, _) in gone.iter().filter(|(_, how)| *how == Gone::Pod) {
                     self.gone[*member] = true;
                 }
             }
@@ -165,7 +168,10 @@ impl Witness {
         if self.gone[member] {
             return Err("a request to an address whose pod was known to be gone");
         }
-        if window.unpause_started().is_some() && self.suspect[member].is_some_and(|since| now < since + POD_DEADLINE) {
+        let opens_by = self.first_pause.map(|first| first + window.plan().max_pause - MAX_PAUSE_LEAD);
+        let must_open = self.first_unpause.is_none_or(|at| at == now) && opens_by.is_some_and(|by| now >= by);
+        let suspect = self.suspect[member].is_some_and(|since| now < since + POD_DEADLINE);
+        if window.unpause_started().is_some() && suspect && !must_open {
             return Err("a request to a pod that might be gone, before Kubernetes was asked");
         }
         match call {

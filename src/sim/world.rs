@@ -33,13 +33,13 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// The window of this seed: three clusters of two or three members, and up to four faults.
+    /// The window of this seed: three clusters of two or three members, or a single member, and up to four faults.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         let mut random = Random::new(seed.wrapping_mul(31));
         let steps = 10 + random.below(90);
-        let members = 2 + random.index(2);
-        Self { seed, clusters: 3, members, pods: seed % 2 == 1, faults: super::faults::plan(&mut random, 4, steps) }
+        let (clusters, members) = if random.once_in(8) { (1, 1) } else { (3, 2 + random.index(2)) };
+        Self { seed, clusters, members, pods: seed % 2 == 1, faults: super::faults::plan(&mut random, 4, steps) }
     }
 }
 
@@ -103,6 +103,8 @@ pub(super) struct SimMember {
     pub life: u32,
     /// Another pod than the first, or none, is at the address.
     pub gone: bool,
+    /// Until when Kubernetes says that its container does not run.
+    pub said_down: Duration,
     pub up: bool,
     pub(super) hung: bool,
     pub(super) held: VecDeque<Happening>,
@@ -224,7 +226,12 @@ impl World {
 
     pub(super) fn plan(&mut self, stages: u32, clocks: &[StoreClock], now: Now) -> Plan {
         let drain = self.random.millis(200, 1_000);
-        let hold = Duration::from_secs(if clocks.is_empty() { 2 } else { 5 });
+        // With faults, sometimes too short for the clocks: then there must be no point.
+        let hold = match (clocks.is_empty(), self.faults.is_empty()) {
+            (true, _) => Duration::from_secs(2),
+            (false, true) => Duration::from_secs(5),
+            (false, false) => self.random.millis(2_000, 5_000),
+        };
         let slot = self.random.once_in(8).then(|| now.wall + Duration::from_millis(500));
         Plan {
             window: "w".into(),
@@ -361,6 +368,7 @@ impl SimMember {
             gate: Gate::new(flavour),
             life: 0,
             gone: false,
+            said_down: Duration::ZERO,
             up: true,
             hung: false,
             held: VecDeque::new(),

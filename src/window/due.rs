@@ -1,10 +1,11 @@
 //! The effects: what is to be done now, and when to look again, from the state alone.
 
 use super::event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, MARGIN, POD_DEADLINE};
-use super::input::{Call, Effect};
+use super::input::{Call, Effect, Line};
 use super::journal::Phase;
 use super::machine::{HOLD_POLL, Window};
 use super::member::{Attempt, Live, expiry};
+use super::watch::WATCHDOG_LEAD;
 use crate::domain::Now;
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ impl Window {
         let mut send = |member: usize, call: Call| {
             request += 1;
             let deadline = if matches!(call, Call::Pause { .. }) { self.plan.drain + MARGIN } else { ASK_DEADLINE };
-            let fresh = self.live[member].fresh;
-            effects.push(Effect::Send { request, member, call, deadline, fresh });
+            let line = self.line(member, call);
+            effects.push(Effect::Send { request, member, call, deadline, line });
         };
         let stage = self.stage();
         let looks_wait = self.looks_wait_until().is_some_and(|until| now.mono < until);
@@ -52,7 +53,7 @@ impl Window {
     fn call_due(&self, now: Now, member: usize, stage: Option<u32>) -> Option<Call> {
         let live = &self.live[member];
         if self.opening.is_some() {
-            return live.release_due(now.mono);
+            return live.release_due(now.mono, self.opens_by());
         }
         if live.flight.is_some() || !self.void.is_empty() {
             return None;
@@ -66,6 +67,18 @@ impl Window {
             _ => false,
         };
         look.then_some(Call::CheckPaused)
+    }
+
+    /// From the census before the intent on until its pause, a member is what that census found at the end of the
+    /// connection: were another made, it might lead to whoever has the address since.
+    fn line(&self, member: usize, call: Call) -> Line {
+        let counted = self.ahead.phase == Phase::New && self.before.asked.is_some();
+        match call {
+            Call::Pause { .. } => Line::Same,
+            _ if counted => Line::Same,
+            _ if self.live[member].fresh => Line::New,
+            _ => Line::Any,
+        }
     }
 
     /// A pause waits for its durable intent and for the stages before its own.
@@ -120,17 +133,23 @@ impl Window {
                 note(Some(expiry(sent, self.plan.drain + MARGIN)));
             }
             note(match self.opening {
-                Some(_) if live.looks_next() => live.release_deadline().map(|at| at.max(looks_from)),
-                Some(_) => live.release_deadline(),
+                Some(_) if live.looks_next() => live.release_deadline(None).map(|at| at.max(looks_from)),
+                Some(_) => live.release_deadline(self.opens_by()),
                 None => self.watch_deadline(member),
             });
         }
         note(self.census_asked().map(|asked| asked + CENSUS_DEADLINE));
         note(self.pods_asked.map(|asked| expiry(asked, POD_DEADLINE)));
         if self.opening.is_none() {
-            note(self.first_sent.map(|first| first.mono + self.plan.max_pause - Duration::from_millis(100)));
+            note(self.first_sent.map(|first| first.mono + self.plan.max_pause - WATCHDOG_LEAD));
         }
         soonest
+    }
+
+    /// When the first unpause request must leave, as long as none has.
+    fn opens_by(&self) -> Option<Duration> {
+        let limit = self.first_sent.filter(|_| !self.unpaused)?.mono + self.plan.max_pause;
+        Some(limit.saturating_sub(WATCHDOG_LEAD))
     }
 
     fn watch_deadline(&self, member: usize) -> Option<Duration> {

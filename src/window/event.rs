@@ -85,7 +85,7 @@ pub enum End {
     NeverPaused,
     /// Someone else's pause stands on it.
     Foreign,
-    /// Its pod is gone, and its process with it.
+    /// Its process is gone, with its pod or without.
     Gone,
     /// A person gave it up by name.
     Abandoned,

@@ -1,7 +1,7 @@
 //! Everything that can wake a window, and everything a window can ask for.
 
 use super::event::Event;
-use crate::domain::{Member, Reason};
+use crate::domain::{Gone, Member, Reason};
 use crate::scalar::Answer;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub enum Input {
     Census(Result<Vec<Member>, Reason>),
     /// Kubernetes tells of a change that matters, at this member where it is about one; or that it cannot tell.
     Changed { member: Option<usize>, reason: Reason },
-    /// The members whose pods are gone; or why Kubernetes does not say.
-    Pods(Result<Vec<usize>, String>),
+    /// The members whose processes are gone; or why Kubernetes does not say.
+    Pods(Result<Vec<(usize, Gone)>, String>),
     /// A person, or the daemon's end, wants everything opened now.
     Open(Reason),
     /// A person gives a member up.
@@ -36,15 +36,26 @@ pub enum Call {
     CheckPaused,
 }
 
+/// Which connection a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Line {
+    /// The last one, or a new one when that is lost.
+    Any,
+    /// A new one, since the last one may be dead.
+    New,
+    /// The last one; when that is lost, the request is not sent: a new one may lead to another process.
+    Same,
+}
+
 /// One effect for the shell to carry out. Each is answered by one input.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Send a request; answered by `Reply`. `fresh` wants a new connection, since the last one may be dead.
-    Send { request: u64, member: usize, call: Call, deadline: Duration, fresh: bool },
+    /// Send a request; answered by `Reply`.
+    Send { request: u64, member: usize, call: Call, deadline: Duration, line: Line },
     /// Make an event durable; answered by `Appended` or `AppendFailed`.
     Append { number: u32, event: Event },
     /// Find the members again; answered by `Census`.
     TakeCensus,
-    /// Ask Kubernetes which members' pods are gone; answered by `Pods`.
+    /// Ask Kubernetes which members' processes are gone; answered by `Pods`.
     LookAtPods,
 }

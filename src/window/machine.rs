@@ -5,7 +5,7 @@ use super::input::{Call, Effect, Input};
 use super::journal::{Illegal, Journal, Phase};
 use super::member::{Attempt, Doubt, Flight, Live, Look};
 use super::verdict;
-use crate::domain::{Code, Evidence, Interval, Member, Now, Reason, StoreClock};
+use crate::domain::{Code, Evidence, Gone, Interval, Member, Now, Reason, StoreClock};
 use crate::scalar::{Answer, Failure, FailureKind};
 use jiff::Timestamp;
 use std::collections::VecDeque;
@@ -53,6 +53,8 @@ pub struct Window {
     pub(super) begun: Duration,
     pub(super) pause_at: Duration,
     pub(super) first_sent: Option<Now>,
+    /// Whether an unpause request has left.
+    pub(super) unpaused: bool,
     pub(super) last_ack: Option<Now>,
     /// A person ends the hold of a pause by hand then.
     pub(super) finish: Option<Duration>,
@@ -127,6 +129,7 @@ impl Window {
             begun: now.mono,
             pause_at: now.mono + wait,
             first_sent: None,
+            unpaused: false,
             last_ack: None,
             finish: None,
             held: None,
@@ -436,13 +439,15 @@ impl Window {
         self.void(now, reason);
     }
 
-    fn pods_found(&mut self, found: &Result<Vec<usize>, String>) {
+    fn pods_found(&mut self, found: &Result<Vec<(usize, Gone)>, String>) {
         let (Some(asked), Ok(gone)) = (self.pods_asked.take(), found) else { return };
         for live in &mut self.live {
             live.doubt = live.doubt.filter(|doubt| doubt.since > asked);
         }
-        for member in gone.iter().filter(|_| self.opening.is_some()) {
-            if let Some(live) = self.live.get_mut(*member) {
+        for (member, how) in gone.iter().filter(|_| self.opening.is_some()) {
+            if let Some(live) = self.live.get_mut(*member)
+                && (*how == Gone::Pod || live.silent())
+            {
                 live.end.get_or_insert(super::End::Gone);
             }
         }
@@ -502,6 +507,7 @@ impl Window {
                 self.serial = self.serial.max(*request);
             }
             Effect::Send { request, member, call, .. } => {
+                self.unpaused |= *call == Call::Unpause;
                 self.live[*member].flight = Some(Flight { request: *request, call: *call, sent: now.mono });
                 self.live[*member].fresh = false;
                 self.serial = self.serial.max(*request);

@@ -250,15 +250,22 @@ impl Live {
         (opened_by_us || matches!(self.attempt, Attempt::Over { at } if look.asked >= at)).then_some(End::Foreign)
     }
 
-    /// The request that opening it needs now.
+    /// Whether it did not answer what opening it asked last.
     #[must_use]
-    pub fn release_due(&self, now: Duration) -> Option<Call> {
-        (self.end.is_none() && self.flight.is_none() && now >= self.free_at()).then_some(self.next)
+    pub const fn silent(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// The request that opening it needs now. `opens_by`: when a request leaves whatever is known of its pod.
+    #[must_use]
+    pub fn release_due(&self, now: Duration, opens_by: Option<Duration>) -> Option<Call> {
+        (self.end.is_none() && self.flight.is_none() && now >= self.free_at(opens_by)).then_some(self.next)
     }
 
     /// From when on it may be sent something.
-    fn free_at(&self) -> Duration {
-        self.doubt.map_or(self.retry_at, |doubt| doubt.until.max(self.retry_at))
+    fn free_at(&self, opens_by: Option<Duration>) -> Duration {
+        let until = self.doubt.map_or(self.retry_at, |doubt| doubt.until.max(self.retry_at));
+        opens_by.map_or(until, |by| until.min(by))
     }
 
     /// Since when its pod is to be asked for; none when that is known, or the member may be opened all the same.
@@ -275,11 +282,11 @@ impl Live {
 
     /// When it next wants attention while the window opens.
     #[must_use]
-    pub fn release_deadline(&self) -> Option<Duration> {
+    pub fn release_deadline(&self, opens_by: Option<Duration>) -> Option<Duration> {
         match (self.end, self.flight) {
             (Some(_), _) => None,
             (None, Some(flight)) => Some(expiry(flight.sent, ASK_DEADLINE)),
-            (None, None) => Some(self.free_at()),
+            (None, None) => Some(self.free_at(opens_by)),
         }
     }
 }

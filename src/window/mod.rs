@@ -13,7 +13,7 @@ mod verdict;
 mod watch;
 
 pub use event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, End, Event, MARGIN, Outcome, POD_DEADLINE, Plan};
-pub use input::{Call, Effect, Input};
+pub use input::{Call, Effect, Input, Line};
 pub use journal::{Illegal, Journal, Phase};
 pub use machine::{State, Window};
 pub use member::{Attempt, DOUBT_POLL, GRACE, Live};

@@ -39,12 +39,14 @@ impl Window {
         }
     }
 
-    /// Whether the members are to be found again before the intent.
+    /// Whether the members are to be found again before the intent: not before each was looked at, so that what is
+    /// found is what the looks' connections lead to.
     pub(super) fn recount_due(&self, now: Now) -> bool {
         self.ahead.phase == Phase::New
             && now.mono >= self.pause_at
             && self.void.is_empty()
             && self.before.found.is_none()
+            && self.live.iter().all(|live| live.open_since(self.pause_at))
     }
 
     /// The members were found again when the pause was due, the same ones, and each was then seen open.

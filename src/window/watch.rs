@@ -14,7 +14,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(5);
 /// How long after its last look at the members an intent may still be followed by pauses.
 const INTENT_LIMIT: Duration = Duration::from_secs(5);
 /// The watchdog of `max_pause` acts this much earlier, so that the first unpause request is not late.
-const WATCHDOG_LEAD: Duration = Duration::from_millis(100);
+pub(super) const WATCHDOG_LEAD: Duration = Duration::from_millis(100);
 /// How far the wall clock may run from the monotonic one during a window before it counts as a step.
 const CLOCK_STEP: Duration = Duration::from_millis(100);
 

@@ -58,8 +58,6 @@ fn each_thing_that_is_not_right_refuses_with_one_clear_sentence() {
     assert!(sentence.starts_with("orders: namespace wrong has no pods of release nothing"), "{sentence}");
     let (_, sentence) = told("product: custom, kubernetes: {PLACE, selector: \"app=nobody\", port: 1}");
     assert_eq!(sentence, "orders: namespace wrong has no pods that match app=nobody");
-    let (_, sentence) = told("product: custom, kubernetes: {PLACE, selector: \"app in\", port: 1}");
-    assert!(sentence.contains("unable to parse requirement"), "{sentence}");
     let (_, sentence) = told("product: custom, kubernetes: {PLACE, context: nowhere, selector: \"app=a\", port: 1}");
     assert!(sentence.contains("has no context nowhere; it has t"), "{sentence}");
 
@@ -132,12 +130,18 @@ fn every_right_of_the_role_is_needed_and_its_lack_is_named() {
     let role = rig.kubectl(&["get", "role", "stillpoint", "-o", "json"]);
     let role: Value = serde_json::from_str(&role).unwrap();
     let rules = role["rules"].as_array().unwrap();
+    let lease = rig.path("lease.yaml").display().to_string();
+    std::fs::write(
+        &lease,
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: stillpoint-scalardb-cluster-orders}\n",
+    )
+    .unwrap();
     for (rule_index, rule) in rules.iter().enumerate() {
         for (verb_index, verb) in rule["verbs"].as_array().unwrap().iter().enumerate() {
             let resources: Vec<&str> = rule["resources"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
             let verb = verb.as_str().unwrap();
-            if verb == "get" {
-                continue; // asked only when a pod seems gone: see hold.rs
+            if resources == ["events"] || verb == "get" && resources == ["pods"] {
+                continue; // neither refuses a window: see told.rs and hold.rs
             }
             let mut less = role.clone();
             // Another verb in its place: a rule cannot be without any.
@@ -147,6 +151,12 @@ fn every_right_of_the_role_is_needed_and_its_lack_is_named() {
             }
             rig.kubectl(&["delete", "role", "stillpoint"]);
             rig.api.apply(&less.to_string());
+            match verb {
+                // A Lease is made once, and written ever after.
+                "create" => rig.kubectl(&["delete", "leases", "--all"]),
+                "update" => rig.kubectl(&["create", "-f", &lease]),
+                _ => String::new(),
+            };
             let (code, output, errors) = rig.run(&["window", "shop", "-o", "json"]);
             assert_eq!(code, 4, "without {verb} {resources:?}: {output}{errors}");
             let named = |resource: &&str| output.contains(&format!("cannot {verb} resource \\\"{resource}\\\""));

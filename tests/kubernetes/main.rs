@@ -8,4 +8,7 @@ pub mod support;
 
 mod found;
 mod hold;
+mod leases;
+mod listed;
 mod rig;
+mod told;

@@ -83,6 +83,13 @@ impl Rig {
         std::fs::write(self.path("config.yaml"), text).unwrap();
     }
 
+    /// Adds to the config: another group.
+    pub fn append(&self, text: &str) {
+        let path = self.path("config.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(path, config + text).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -95,7 +102,18 @@ impl Rig {
 
     /// Runs the program to its end: exit code, standard output, standard error.
     pub fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.command(arguments).output().unwrap();
+        self.run_with(&[], arguments)
+    }
+
+    /// The same beside another program: with a catalog of its own.
+    pub fn run_elsewhere(&self, arguments: &[&str]) -> (i32, String, String) {
+        let catalog = format!("sqlite://{}", self.path("other.db").display());
+        self.run_with(&[("STILLPOINT__DAEMON__CATALOG", &catalog)], arguments)
+    }
+
+    /// The same with these variables.
+    pub fn run_with(&self, variables: &[(&str, &str)], arguments: &[&str]) -> (i32, String, String) {
+        let output = self.command(arguments).envs(variables.iter().copied()).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
     }
@@ -199,6 +217,20 @@ impl Rig {
             .block_on(async { Connector::plaintext(Product::Custom).client(&named).pause(LIMIT, LIMIT).await });
         assert_eq!(paused, Answer::Ok);
         member
+    }
+
+    /// A pod's process ends, and nothing starts it again.
+    pub fn end_process(&self, pod: &str) {
+        let uid = self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.metadata.uid}"]);
+        self.members.lock().unwrap().remove(&uid);
+    }
+
+    /// Waits until a workload's controller has seen its newest generation.
+    pub fn wait_for_observed(&self, workload: &str) {
+        wait_until("its controller has seen it", LIMIT, || {
+            let object: Value = serde_json::from_str(&self.kubectl(&["get", workload, "-o", "json"])).unwrap();
+            (object["metadata"]["generation"] == object["status"]["observedGeneration"]).then_some(())
+        });
     }
 
     /// Patches a pod's status, as a kubelet does.

@@ -37,8 +37,8 @@ pub const BUGS: &[Bug] = &[
         name: "an unpause waits for a hung append",
         edits: &[(
             DUE,
-            "return live.release_due(now.mono);",
-            "return live.release_due(now.mono).filter(|_| self.writing.in_flight.is_none());",
+            "return live.release_due(now.mono, self.opens_by());",
+            "return live.release_due(now.mono, self.opens_by()).filter(|_| self.writing.in_flight.is_none());",
         )],
     },
     Bug {
@@ -285,6 +285,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "an answer about the pods ends a doubt that came after its question",
         edits: &[(MACHINE, "live.doubt.filter(|doubt| doubt.since > asked)", "None")],
+    },
+    Bug {
+        name: "a member whose container is said not to run counts as open although it answers",
+        edits: &[(MACHINE, "(*how == Gone::Pod || live.silent())", "true")],
+    },
+    Bug {
+        name: "a look after the census takes a new connection",
+        edits: &[(DUE, "            _ if counted => Line::Same,\n", "")],
     },
     Bug {
         name: "the intent does not wait for the members to be found again",

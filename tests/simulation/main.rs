@@ -1,6 +1,8 @@
 //! The window under every fault the design lists, in virtual time. A failing seed is printed and replays exactly:
 //! `STILLPOINT_SEED=N cargo test --test simulation a_seed_replays`.
 
+mod last_moment;
+
 use std::collections::{BTreeMap, BTreeSet};
 use stillpoint::domain::Verdict;
 use stillpoint::sim::Violation;
@@ -134,6 +136,18 @@ mod pinned {
     #[test]
     fn the_restore_point_ends_before_the_last_look_was_asked() {
         run(&Setup::seeded(30_287));
+    }
+
+    /// Found at seed 111,521: a daemon that was stopped before its census, and a pod replaced right after it.
+    #[test]
+    fn a_pause_does_not_reach_whoever_took_over_an_address_since_the_census() {
+        for seed in 0..100 {
+            for (stop, replaced) in (0..10).flat_map(|stop| (stop + 1..16).map(move |replaced| (stop, replaced))) {
+                let faults = [(stop, Fault::Stop), (replaced, Fault::PodReplaced)];
+                let faults = faults.map(|(step, fault)| Planned { step, fault }).to_vec();
+                run(&Setup { seed, clusters: 3, members: 2, pods: true, faults });
+            }
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
+use super::super::selector::selector;
 use super::super::{Cluster, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
 use super::{Check, other_name};
 use crate::domain::Product;
+use kube::core::Selector;
 use std::path::PathBuf;
 
 const PRODUCTS: &str = "one of scalardb-cluster, scalardb-server, scalardl-ledger, scalardl-auditor, custom";
@@ -144,16 +146,11 @@ fn in_kubernetes(
         }
         (Some(release), None) => Pods::Release(release),
         (None, Some(selector)) => {
-            let odd = |c: char| !c.is_ascii_alphanumeric() && !"-_./=!,() ".contains(c);
-            if selector.trim().is_empty() || selector.contains(odd) {
-                let wrong = Wrong::new(format!("\"{selector}\" is no label selector"));
-                check.fault(&path.key("selector"), wrong.expected("such as app=checkout,tier!=cache"));
-            }
-            let Some(port) = raw.port else {
+            let selector = check.take(&path.key("selector"), label_selector(&selector));
+            if raw.port.is_none() {
                 check.missing(path, "port", "the admin port of the selected pods");
-                return None;
-            };
-            Pods::Selector { selector, port }
+            }
+            Pods::Selector { selector: selector?, port: raw.port? }
         }
     };
     let kubeconfig = raw.kubeconfig.map(PathBuf::from);
@@ -165,6 +162,16 @@ fn in_kubernetes(
     let identity = format!("{namespace:?} {who} {product:?}");
     once(check, path, &identity, &who, "each release or selector in one cluster");
     Some(Kubernetes { namespace, pods })
+}
+
+fn label_selector(text: &str) -> Result<Selector, Wrong> {
+    selector(text).map_err(|part| {
+        let wrong = Wrong::new(match part.as_str() {
+            part if part == text.trim() => format!("\"{text}\" is no label selector"),
+            part => format!("\"{part}\" in \"{text}\" is no label selector"),
+        });
+        wrong.expected("such as app=checkout,tier!=cache,env in (a,b)")
+    })
 }
 
 fn tls(check: &mut Check<'_>, path: &KeyPath, raw: raw::Tls) -> Tls {
