@@ -6,6 +6,8 @@
 mod support;
 
 mod dashboard;
+mod image;
+mod manifests;
 mod monitoring;
 mod pod;
 mod render;

@@ -1,5 +1,6 @@
 //! A real API server: what it says to every switch, and to the chart installed, changed and taken away again.
 
+use crate::manifests::plain;
 use crate::render::{CHART, GROUP, answer, helm, pod_spec, template};
 use crate::support::kubernetes::ApiServer;
 use serde_json::{Value, json};
@@ -55,6 +56,15 @@ fn a_real_api_server_takes_the_chart_with_every_switch() {
     std::fs::write(file.path(), pod.to_string()).unwrap();
     let refused = api.try_kubectl(&["apply", "-f", file.path().to_str().unwrap()]).unwrap_err();
     assert!(refused.contains("violates PodSecurity \"restricted"), "{refused}");
+}
+
+#[test]
+fn a_real_api_server_takes_the_plain_manifests() {
+    let api = ApiServer::start(false);
+    for name in ["stillpoint", "shop"] {
+        api.kubectl(&["create", "namespace", name]);
+    }
+    api.apply(&plain());
 }
 
 /// helm on that API server.
