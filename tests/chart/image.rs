@@ -78,9 +78,9 @@ impl Image {
 #[test]
 fn the_image_runs_as_nobody_in_particular_on_a_root_that_it_cannot_write_to() {
     let image = Image::build();
-    let version = run("--version", &mut image.command(&["--version"]), LIMIT);
+    let version = run("--version", &image.command(&["--version"]), LIMIT);
     assert_eq!(version.trim(), concat!("stillpoint ", env!("CARGO_PKG_VERSION")));
-    run("config check", &mut image.command(&["config", "check"]), LIMIT);
+    run("config check", &image.command(&["config", "check"]), LIMIT);
 
     let log = image.folder.path().join("daemon.log");
     let mut daemon = Process::start("stillpoint", &image.command(&["run"]), &log);

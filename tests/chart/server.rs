@@ -39,8 +39,10 @@ fn start(controllers: bool) -> ApiServer {
 fn a_real_api_server_takes_the_chart_with_every_switch() {
     let api = start(false);
     let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
-    for switch in [&["nameOverride=", ""][..1], &SWITCHES].concat() {
-        std::fs::write(file.path(), template(&[GROUP, switch]).unwrap()).unwrap();
+    let existing = &["existingConfigMap=mine", "terminationGracePeriodSeconds=90", "rbac.namespaces={shop}"][..];
+    let each = SWITCHES.map(|switch| vec![GROUP, switch]);
+    for settings in [&[][..], existing].into_iter().chain(each.iter().map(|settings| &settings[..])) {
+        std::fs::write(file.path(), template(settings).unwrap()).unwrap();
         let path = file.path().to_str().unwrap();
         api.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", path]);
     }

@@ -77,6 +77,19 @@ fn the_schema_of_the_config_is_that_of_the_program() {
     assert!(file == right, "values.schema.json is stale: run `UPDATE=1 cargo test --test chart schema`");
 }
 
+#[test]
+fn the_readme_beside_it_names_every_value_and_the_schema_knows_them() {
+    let values: Map<String, Value> =
+        serde_yaml::from_str(include_str!("../../deploy/helm/stillpoint/values.yaml")).unwrap();
+    let schema: Value = serde_json::from_str(&std::fs::read_to_string(SCHEMA).unwrap()).unwrap();
+    let table = include_str!("../../deploy/README.md");
+    for value in values.keys() {
+        assert!(table.contains(&format!("`{value}`")), "deploy/README.md does not name {value}");
+    }
+    let known: Vec<&String> = schema["properties"].as_object().unwrap().keys().filter(|key| *key != "global").collect();
+    assert_eq!(known, values.keys().collect::<Vec<_>>());
+}
+
 /// The definitions of config/schema.json, and its root as `Config`.
 fn definitions() -> Value {
     let mut root: Map<String, Value> = serde_json::from_str(&stillpoint::config::json_schema()).unwrap();
