@@ -79,9 +79,13 @@ fn on(api: &ApiServer, arguments: &[&str]) -> Result<String, String> {
 #[test]
 fn helm_installs_upgrades_and_uninstalls_it_and_the_catalog_stays() {
     let api = start(true);
+    let notes = |answer: &str| answer.split_once("NOTES:\n").unwrap().1.to_owned();
+    let bare = on(&api, &["install", "sp", CHART, "--dry-run=client", "--set", "rbac.create=false"]).unwrap();
+    insta::assert_snapshot!("notes_without_groups_and_roles", notes(&bare));
     let before = "config.groups.shop.window.max_pause=60s";
-    let installed = on(&api, &["install", "sp", CHART, "--set", GROUP, "--set", before]).unwrap();
-    assert!(installed.contains("stillpoint plan shop"), "the notes name the group: {installed}");
+    let monitored = "metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true";
+    let installed = on(&api, &["install", "sp", CHART, "--set", GROUP, "--set", before, "--set", monitored]).unwrap();
+    insta::assert_snapshot!("notes", notes(&installed));
     let claim = ["get", "persistentvolumeclaim", "catalog-sp-stillpoint-0", "-n", "ops", "-o", "name"];
     let pod = || -> Result<Value, String> {
         let text = api.try_kubectl(&["get", "pod", "sp-stillpoint-0", "-n", "ops", "-o", "json"])?;
