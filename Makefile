@@ -2,10 +2,12 @@
 # make test   installs what the tests need, and runs all of them
 # make bench  measures; nothing is asserted by a stopwatch
 # make lint   formatter and clippy
+# make image  an OCI image in target/stillpoint-image.tar, without a container engine
+# make manifests  renders deploy/manifests/stillpoint.yaml from the chart
 
 CARGO ?= cargo
 
-.PHONY: demo test setup lint bench release
+.PHONY: demo test setup lint bench release image manifests
 
 demo:
 	$(CARGO) run -- demo
@@ -24,4 +26,12 @@ bench:
 	$(CARGO) bench --bench stillpoint
 
 release:
-	$(CARGO) build --release
+	$(CARGO) build --release --locked
+
+image: release
+	deploy/image.sh target/release/stillpoint target/stillpoint-image.tar
+
+# helm believes in the Kubernetes of its own build unless it is told another.
+manifests:
+	helm template stillpoint deploy/helm/stillpoint --namespace stillpoint --kube-version 1.37.0 \
+	  --values deploy/manifests/values.yaml > deploy/manifests/stillpoint.yaml

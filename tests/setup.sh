@@ -174,6 +174,7 @@ package maven "$databases" have mvn
 package prometheus "the tests of the alerts in dashboards/" have promtool
 package dnsmasq-base "the tests of discovery by SRV" have dnsmasq
 package strace "the tests of what is on disk before a pause" have strace
+package umoci "tests/chart" have umoci
 disable_services
 
 kubernetes_programs

@@ -284,7 +284,8 @@ impl JsonSchema for Span {
         schemars::json_schema!({
             "description": "Whole numbers with units, largest first: 10s, 1m30s, 500ms, 2m, 1h.",
             "type": "string",
-            "pattern": r"^(?=.)(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+            "pattern": r"^(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+            "minLength": 1,
         })
     }
 }

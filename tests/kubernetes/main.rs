@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+mod charted;
 mod found;
 mod hold;
 mod leases;

@@ -47,3 +47,56 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- keys $found | sortAlpha | join " " }}
 {{- end }}
+
+{{- /* The port of config.daemon.http. */}}
+{{- define "stillpoint.port" -}}
+{{- regexFind "[0-9]+$" (toString .Values.config.daemon.http) }}
+{{- end }}
+
+{{- /* A duration of the config, such as 1m30s, in whole seconds, rounded up. */}}
+{{- define "stillpoint.seconds" -}}
+{{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int64 }}
+{{- $minutes := regexFind "[0-9]+m([0-9]|$)" . | regexFind "^[0-9]+" | int64 }}
+{{- $seconds := regexFind "[0-9]+s" . | trimSuffix "s" | int64 }}
+{{- $thousandths := regexFind "[0-9]+ms" . | trimSuffix "ms" | int64 }}
+{{- add (mul 3600 $hours) (mul 60 $minutes) $seconds (div (add $thousandths 999) 1000) }}
+{{- end }}
+
+{{- /* The longest max_pause of config.groups in seconds; 60s where nothing is written, as in the program. */}}
+{{- define "stillpoint.longestPause" -}}
+{{- $longest := 0 }}
+{{- range (.Values.config.groups | default dict) }}
+{{- $longest = include "stillpoint.seconds" ((.window | default dict).max_pause | default "60s") | int64 | max $longest }}
+{{- end }}
+{{- $longest | default 60 }}
+{{- end }}
+
+{{- define "stillpoint.gracePeriod" -}}
+{{- .Values.terminationGracePeriodSeconds | default (add 60 (include "stillpoint.longestPause" .)) }}
+{{- end }}
+
+{{- /* What a schema cannot say. */}}
+{{- define "stillpoint.checks" -}}
+{{- $grace := .Values.terminationGracePeriodSeconds | int64 }}
+{{- $longest := include "stillpoint.longestPause" . | int64 }}
+{{- if and $grace (le $grace $longest) (not .Values.existingConfigMap) }}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be longer than the longest max_pause of config.groups (%d s), or a pod that is told to end is killed before its members are open; leave it empty for max_pause and a minute" $grace $longest) }}
+{{- end }}
+{{- if not (regexMatch "^(0\\.0\\.0\\.0|\\[::\\]):[0-9]+$" (toString .Values.config.daemon.http)) }}
+{{- fail (printf "config.daemon.http (%v) must be 0.0.0.0:PORT or [::]:PORT, or the probes and Prometheus do not reach the daemon" .Values.config.daemon.http) }}
+{{- end }}
+{{- if .Values.existingConfigMap }}
+{{- if .Values.config.groups }}
+{{- fail "existingConfigMap and config.groups are both set, and the groups would be ignored: leave one out" }}
+{{- end }}
+{{- if not $grace }}
+{{- fail "existingConfigMap hides its max_pause from the chart: set terminationGracePeriodSeconds, longer than the longest of them" }}
+{{- end }}
+{{- if and .Values.rbac.create (not .Values.rbac.namespaces) }}
+{{- fail "existingConfigMap hides its namespaces from the chart: name them in rbac.namespaces, or set rbac.create=false" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.podMonitor.enabled .Values.metrics.serviceMonitor.enabled }}
+{{- fail "metrics.podMonitor and metrics.serviceMonitor are both enabled, and every series would be there twice: enable one" }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,94 @@
+//! Roles: what the program asks for, where the config says, and nothing besides.
+
+use crate::render::{GROUP, objects, template};
+use serde_json::{Value, json};
+use stillpoint::kubernetes::rbac::rules;
+
+const WIDE: &str = "rbac.wideCoverage=true";
+
+/// What the program asks for in a namespace with clusters.
+fn asked() -> Vec<Value> {
+    let mut asked: Vec<Value> = rules(true).iter().map(|rule| json!(rule)).collect();
+    let coming = [
+        json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}),
+        events(),
+    ];
+    for rule in coming {
+        if !asked.contains(&rule) {
+            asked.push(rule);
+        }
+    }
+    asked
+}
+
+fn events() -> Value {
+    json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]})
+}
+
+fn sorted(mut rules: Vec<Value>) -> Vec<Value> {
+    rules.sort_by_key(Value::to_string);
+    rules
+}
+
+/// The rules of the Role in that namespace.
+fn granted(manifests: &str, namespace: &str) -> Option<Vec<Value>> {
+    let roles = objects(manifests, "Role");
+    let role = roles.iter().find(|role| role["metadata"]["namespace"] == namespace)?;
+    Some(sorted(role["rules"].as_array().unwrap().clone()))
+}
+
+#[test]
+fn the_role_has_the_rights_that_the_program_asks_for_in_the_namespaces_that_the_config_names() {
+    let manifests = template(&[GROUP, "config.groups.shop.clusters.audit.kubernetes.namespace=audit"]).unwrap();
+    for namespace in ["audit", "shop"] {
+        assert_eq!(granted(&manifests, namespace).unwrap(), sorted(asked()), "{namespace}");
+    }
+    assert_eq!(objects(&manifests, "Role").len(), 3);
+    assert_eq!(objects(&manifests, "ClusterRole").len() + objects(&manifests, "ClusterRoleBinding").len(), 0);
+    for binding in objects(&manifests, "RoleBinding") {
+        let subject = json!([{"kind": "ServiceAccount", "name": "sp-stillpoint", "namespace": "ops"}]);
+        assert_eq!(binding["subjects"], subject);
+    }
+}
+
+#[test]
+fn in_its_own_namespace_it_may_only_tell_events_unless_clusters_are_there() {
+    let elsewhere = template(&[GROUP]).unwrap();
+    assert_eq!(granted(&elsewhere, "ops").unwrap(), [events()]);
+    let here = template(&["config.groups.shop.clusters.orders.kubernetes.release=orders"]).unwrap();
+    assert_eq!(granted(&here, "ops").unwrap(), sorted(asked()));
+    assert_eq!(objects(&here, "Role").len(), 1);
+}
+
+#[test]
+fn another_api_server_is_none_of_this_ones_business() {
+    let far = template(&[GROUP, "config.groups.shop.clusters.orders.kubernetes.context=east"]).unwrap();
+    assert_eq!(granted(&far, "shop"), None);
+    assert_eq!(granted(&far, "ops").unwrap(), [events()]);
+}
+
+#[test]
+fn namespaces_that_are_written_are_taken_as_they_are() {
+    let manifests = template(&[GROUP, "rbac.namespaces={east,west}"]).unwrap();
+    assert_eq!(granted(&manifests, "east").unwrap(), sorted(asked()));
+    assert_eq!(granted(&manifests, "west").unwrap(), sorted(asked()));
+    assert_eq!(granted(&manifests, "shop"), None);
+}
+
+#[test]
+fn the_look_at_every_namespace_is_asked_for_and_may_list_pods_only() {
+    let manifests = template(&[GROUP, WIDE]).unwrap();
+    let role = &objects(&manifests, "ClusterRole")[0];
+    assert_eq!(role["rules"], json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]));
+    let binding = &objects(&manifests, "ClusterRoleBinding")[0];
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert!(role["metadata"]["name"].as_str().unwrap().starts_with("ops-"), "a release of that name may be elsewhere");
+}
+
+#[test]
+fn whoever_grants_rights_in_another_way_gets_none_from_the_chart() {
+    let manifests = template(&[GROUP, WIDE, "rbac.create=false"]).unwrap();
+    for kind in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+        assert!(objects(&manifests, kind).is_empty(), "{kind}");
+    }
+}
