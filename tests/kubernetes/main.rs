@@ -8,4 +8,5 @@ pub mod support;
 
 mod found;
 mod hold;
+mod laptop;
 mod rig;
