@@ -130,6 +130,9 @@ pub enum Command {
         /// Whom to give them to
         #[arg(long, value_name = "NAMESPACE:NAME", default_value = "stillpoint:stillpoint", value_parser = super::rbac::account)]
         serviceaccount: crate::kubernetes::rbac::Account,
+        /// With the right to look over all namespaces for workloads that no group names
+        #[arg(long)]
+        wide: bool,
     },
     /// The config: check it, show it, print its schema
     Config {

@@ -114,15 +114,15 @@ fn with_config(
         Command::Plan { group: name } => within(group(&name), |group| plan::plan(config, group, output)),
         Command::History { group, limit } => block_on(history::history(config, group.as_deref(), limit, output)),
         Command::Points { group, limit } => block_on(history::points(config, group.as_deref(), limit, output)),
-        Command::Members { group: None } => block_on(members::members(config, config.groups.values(), output)),
+        Command::Members { group: None } => block_on(members::members(config, config.groups.values(), true, output)),
         Command::Members { group: Some(name) } => {
-            within(group(&name), |group| members::members(config, std::iter::once(group), output))
+            within(group(&name), |group| members::members(config, std::iter::once(group), false, output))
         }
         Command::Schedule { group: None, next } => Ok(schedule::schedule(config.groups.values(), next, output)),
         Command::Schedule { group: Some(name), next } => {
             Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
         }
-        Command::Rbac { serviceaccount } => rbac::rbac(config, &serviceaccount, output),
+        Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
             Ok(Exit::Good)

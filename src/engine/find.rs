@@ -2,7 +2,7 @@
 
 use crate::config::{Cluster, Config, Coverage, Group, Source};
 use crate::domain::{Code, Evidence, Member, Product, Reason};
-use crate::kubernetes::{Census, Kubernetes};
+use crate::kubernetes::{Census, Kubernetes, WideLook};
 use crate::scalar::discovery::{DiscoveryError, Dns, resolve};
 use crate::scalar::{AdminClient, Connector};
 use futures_util::future::try_join_all;
@@ -12,6 +12,8 @@ use std::time::Duration;
 
 /// How long finding the members may take.
 const FIND_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the look over all namespaces of an API server may take.
+const WIDE_DEADLINE: Duration = Duration::from_secs(10);
 /// How many SRV names are looked up at once.
 const LOOKUPS_AT_ONCE: usize = 16;
 
@@ -107,6 +109,15 @@ impl Finder {
             .flat_map(|other| other.clusters.values())
             .collect();
         self.kubernetes.census(group, &others, FIND_DEADLINE).await.map(Some)
+    }
+
+    /// Which Scalar workloads no group names, on each API server that the config names; nothing when that look is
+    /// switched off.
+    pub async fn look_wide(&self) -> Vec<WideLook> {
+        match self.config.daemon.coverage_interval {
+            Some(_) => self.kubernetes.look_wide(&self.config, WIDE_DEADLINE).await,
+            None => Vec::new(),
+        }
     }
 
     /// Which of these members' pods are gone.

@@ -11,10 +11,12 @@ mod gone;
 pub mod rbac;
 mod release;
 mod watch;
+mod wide;
 
 pub use census::Census;
 pub use client::Kubernetes;
 pub use watch::Watch;
+pub use wide::{Stray, Unseen, WideLook};
 
 use crate::domain::Reason;
 

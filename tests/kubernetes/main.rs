@@ -10,3 +10,4 @@ mod found;
 mod hold;
 mod laptop;
 mod rig;
+mod wide;
