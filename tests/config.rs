@@ -174,6 +174,8 @@ fn variables_may_hold_lists_mappings_and_text_that_looks_like_something_else() {
     assert_eq!(set("STILLPOINT__DAEMON__HTTP", "[::1]:7").daemon.http, Some("[::1]:7".parse().unwrap()));
     assert_eq!(set("STILLPOINT__DAEMON__HTTP", "none").daemon.http, None);
     assert_eq!(set("STILLPOINT__DAEMON__HTTP", "null").daemon.http, None);
+    assert_eq!(set("STILLPOINT__DAEMON__COVERAGE_INTERVAL", "none").daemon.coverage_interval, None);
+    assert_eq!(set("STILLPOINT__DAEMON__COVERAGE_INTERVAL", "null").daemon.coverage_interval, None);
     assert_eq!(set("STILLPOINT__DAEMON", "{sweep_interval: 7s}").daemon.sweep_interval.as_secs(), 7);
     let second = set("STILLPOINT__GROUPS__MY_SHOP__CLUSTERS__THE_APP", "{product: custom, addresses: ['x:1']}");
     assert!(second.groups["my-shop"].clusters.contains_key("the-app"));

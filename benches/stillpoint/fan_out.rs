@@ -139,6 +139,8 @@ async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
         http: None,
         socket: folder.join("catalog.sock"),
         sweep_interval: Duration::from_secs(60),
+        coverage_interval: None,
+        ignore: Vec::new(),
     };
     let groups = BTreeMap::from([("bench".to_owned(), group.clone())]);
     let catalog = Catalog::open(&path).await.expect("a catalog");

@@ -1,5 +1,6 @@
 //! The command line.
 
+use super::kube::{KubeFlags, Misplaced};
 use super::output::complain;
 use super::{Exit, config as commands, output};
 use crate::config::{self, Config, Files};
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub struct Args {
     #[command(flatten)]
     pub environment: Environment,
+    #[command(flatten)]
+    pub kube: KubeFlags,
     /// How results are printed
     #[arg(short, long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: output::Format,
@@ -127,6 +130,9 @@ pub enum Command {
         /// Whom to give them to
         #[arg(long, value_name = "NAMESPACE:NAME", default_value = "stillpoint:stillpoint", value_parser = super::rbac::account)]
         serviceaccount: crate::kubernetes::rbac::Account,
+        /// With the right to look over all namespaces for workloads that no group names
+        #[arg(long)]
+        wide: bool,
     },
     /// The config: check it, show it, print its schema
     Config {
@@ -164,6 +170,16 @@ impl Command {
             _ => Some("error"),
         }
     }
+
+    /// The name of a command for which the flags of Kubernetes can mean nothing.
+    pub const fn without_kubernetes(&self) -> Option<&'static str> {
+        match self {
+            Self::Config { .. } => Some("config"),
+            Self::Demo { .. } => Some("demo"),
+            Self::Completions { .. } => Some("completions"),
+            _ => None,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -197,18 +213,26 @@ impl Environment {
     }
 }
 
-/// Reads the config.
+/// Reads the config, and lets the flags stand in where it names nothing.
 ///
 /// # Errors
 /// The exit code; the errors are printed.
-pub fn load(environment: &Environment) -> Result<Config, Exit> {
-    match config::load(&environment.files()?, std::env::vars()) {
-        Ok(loaded) => Ok(loaded.config),
+pub fn load(environment: &Environment, kube: &KubeFlags) -> Result<Config, Exit> {
+    let mut config = match config::load(&environment.files()?, std::env::vars()) {
+        Ok(loaded) => loaded.config,
         Err(errors) => {
             complain(errors);
-            Err(Exit::Usage)
+            return Err(Exit::Usage);
         }
-    }
+    };
+    kube.stand_in(&mut config).map_err(misplaced)?;
+    Ok(config)
+}
+
+/// Tells of flags that mean nothing here.
+pub fn misplaced(misplaced: Misplaced) -> Exit {
+    complain(misplaced);
+    Exit::Usage
 }
 
 /// `config check|show|schema`.

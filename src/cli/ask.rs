@@ -1,6 +1,7 @@
 //! A request to the daemon beside this command, or, without one, to an engine in this process.
 
 use super::Exit;
+use super::kube::{KubeFlags, Misplaced};
 use super::output::{Format, complain};
 use crate::catalog::OpenError;
 use crate::config::Config;
@@ -46,10 +47,10 @@ pub enum Next {
 /// carried out here.
 ///
 /// # Errors
-/// A daemon that does not answer, or a catalog that cannot be taken.
-pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyhow::Result<Asked> {
+/// A daemon that does not answer, or that would not heed the flags; or a catalog that cannot be taken.
+pub async fn ask(config: &Arc<Config>, kube: &KubeFlags, request: Request, output: Format) -> anyhow::Result<Asked> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let service = match daemon_or_catalog(config, &request, &mut signals).await? {
+    let service = match daemon_or_catalog(config, kube, &request, &mut signals).await? {
         Ok(responses) => return Ok(Asked { answers: Answers::Daemon(responses), signals, service: None }),
         Err(service) => service,
     };
@@ -75,14 +76,22 @@ pub async fn ask(config: &Arc<Config>, request: Request, output: Format) -> anyh
 /// The daemon's answers, or else the catalog. A daemon that just starts holds the catalog before it listens.
 async fn daemon_or_catalog(
     config: &Arc<Config>,
+    kube: &KubeFlags,
     request: &Request,
     signals: &mut Signals,
 ) -> anyhow::Result<Result<Responses, Service>> {
     let socket = &config.daemon.socket;
     let mut tries = 0;
     loop {
-        let asked = client::send(socket, request).await;
-        if let Some(responses) = asked.with_context(|| format!("ask the daemon at {}", socket.display()))? {
+        let context = || format!("ask the daemon at {}", socket.display());
+        if let Some(flag) = kube.given().first() {
+            if client::listens(socket).await.with_context(context)? {
+                let where_it_is = socket.display();
+                let sentence =
+                    format!("a daemon runs at {where_it_is} and goes by its own config: {flag} would change nothing");
+                return Err(Misplaced(sentence).into());
+            }
+        } else if let Some(responses) = client::send(socket, request).await.with_context(context)? {
             return Ok(Ok(responses));
         }
         match service(config.clone(), signals).await {

@@ -6,6 +6,7 @@ pub mod config;
 mod demo;
 mod force;
 mod history;
+mod kube;
 mod members;
 mod output;
 mod plan;
@@ -20,6 +21,7 @@ use crate::daemon::rescue::StillClosed;
 use crate::observe::log;
 use args::{Args, Command};
 use clap::{CommandFactory, Parser};
+use kube::{KubeFlags, Misplaced};
 use output::complain;
 use std::future::Future;
 use std::process::ExitCode;
@@ -55,13 +57,22 @@ pub fn main() -> ExitCode {
     };
     let exit = dispatch(args, &guard).unwrap_or_else(|error| {
         complain(format_args!("{error:#}"));
-        if error.is::<StillClosed>() { Exit::StillClosed } else { Exit::Failed }
+        match error {
+            _ if error.is::<StillClosed>() => Exit::StillClosed,
+            _ if error.is::<Misplaced>() => Exit::Usage,
+            _ => Exit::Failed,
+        }
     });
     ExitCode::from(exit as u8)
 }
 
 fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
     let output = args.output;
+    if let Some(command) = args.command.without_kubernetes()
+        && let Err(error) = args.kube.none_for(command)
+    {
+        return Ok(args::misplaced(error));
+    }
     match args.command {
         Command::Config { action } => args::config(&args.environment, action, output),
         Command::Completions { shell } => {
@@ -71,43 +82,48 @@ fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
             Ok(Exit::Good)
         }
         Command::Demo { windows } => block_on(demo::demo(windows, output)),
-        Command::Run { with_parent } => match args::load(&args.environment) {
+        Command::Run { with_parent } => match args::load(&args.environment, &args.kube) {
             Ok(config) => block_on(run::run(Arc::new(config), log.dropped_counter(), with_parent)),
             Err(exit) => Ok(exit),
         },
-        command => match args::load(&args.environment) {
-            Ok(config) => with_config(command, output, &Arc::new(config)),
+        command => match args::load(&args.environment, &args.kube) {
+            Ok(config) => with_config(command, output, &Arc::new(config), &args.kube),
             Err(exit) => Ok(exit),
         },
     }
 }
 
-fn with_config(command: Command, output: output::Format, config: &Arc<Config>) -> anyhow::Result<Exit> {
+fn with_config(
+    command: Command,
+    output: output::Format,
+    config: &Arc<Config>,
+    kube: &KubeFlags,
+) -> anyhow::Result<Exit> {
     let group = |name: &str| group(config, name);
     match command {
-        Command::Window { group: name } => within(group(&name), |group| window::window(config, group, output)),
+        Command::Window { group: name } => within(group(&name), |group| window::window(config, kube, group, output)),
         Command::Pause { group: name, limit } => {
-            within(group(&name), |group| window::pause(config, group, limit, output))
+            within(group(&name), |group| window::pause(config, kube, group, limit, output))
         }
         Command::Unpause { group: name, force: true } => {
             within(group(&name), |group| force::unpause(config, group, output))
         }
         Command::Unpause { group: name, force: false } => {
-            within(group(&name), |group| window::unpause(config, group, output))
+            within(group(&name), |group| window::unpause(config, kube, group, output))
         }
         Command::Plan { group: name } => within(group(&name), |group| plan::plan(config, group, output)),
         Command::History { group, limit } => block_on(history::history(config, group.as_deref(), limit, output)),
         Command::Points { group, limit } => block_on(history::points(config, group.as_deref(), limit, output)),
-        Command::Members { group: None } => block_on(members::members(config, config.groups.values(), output)),
+        Command::Members { group: None } => block_on(members::members(config, config.groups.values(), true, output)),
         Command::Members { group: Some(name) } => {
-            within(group(&name), |group| members::members(config, std::iter::once(group), output))
+            within(group(&name), |group| members::members(config, std::iter::once(group), false, output))
         }
         Command::Schedule { group: None, next } => Ok(schedule::schedule(config.groups.values(), next, output)),
         Command::Schedule { group: Some(name), next } => {
             Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
         }
-        Command::Rbac { serviceaccount } => rbac::rbac(config, &serviceaccount, output),
-        Command::Recover { abandon } => block_on(recover::recover(config, abandon, output)),
+        Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
+        Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
             Ok(Exit::Good)
         }

@@ -3,26 +3,40 @@
 use super::Exit;
 use super::output::{Format, complain, emit};
 use crate::config::Config;
-use crate::kubernetes::rbac::{Account, grants};
+use crate::kubernetes::rbac::{Account, Grant, WideGrant, grants, wide_grants};
+use serde_json::{Value, to_value};
 
-/// Prints a Role and a RoleBinding for every namespace that the config names, for `kubectl apply -f -`.
-pub fn rbac(config: &Config, account: &Account, output: Format) -> anyhow::Result<Exit> {
-    let grants = grants(config, account);
-    if grants.is_empty() {
+/// What is applied where one context leads.
+struct Printed {
+    context: Option<String>,
+    role: Value,
+    binding: Value,
+}
+
+/// Prints a Role and a RoleBinding for every namespace that the config names, for `kubectl apply -f -`; `wide` adds what
+/// the look over all namespaces needs.
+pub fn rbac(config: &Config, account: &Account, wide: bool, output: Format) -> anyhow::Result<Exit> {
+    let mut all = Vec::new();
+    for Grant { context, role, binding, .. } in grants(config, account) {
+        all.push(Printed { context, role: to_value(role)?, binding: to_value(binding)? });
+    }
+    for WideGrant { context, role, binding } in if wide { wide_grants(config, account) } else { Vec::new() } {
+        all.push(Printed { context, role: to_value(role)?, binding: to_value(binding)? });
+    }
+    if all.is_empty() {
         complain("no cluster of this config is found through Kubernetes: it needs no rights there");
         return Ok(Exit::Good);
     }
     if output == Format::Json {
-        let items = grants
-            .iter()
-            .map(|grant| serde_json::json!({"context": grant.context, "role": grant.role, "binding": grant.binding}));
+        let items =
+            all.iter().map(|it| serde_json::json!({"context": it.context, "role": it.role, "binding": it.binding}));
         output.print(&items.collect::<Vec<_>>(), |_| String::new())?;
         return Ok(Exit::Good);
     }
     let mut text = String::new();
-    for grant in &grants {
-        let context = grant.context.as_ref().map_or_else(String::new, |context| format!("# context {context}\n"));
-        let (role, binding) = (serde_yaml::to_string(&grant.role)?, serde_yaml::to_string(&grant.binding)?);
+    for Printed { context, role, binding } in &all {
+        let context = context.as_ref().map_or_else(String::new, |context| format!("# context {context}\n"));
+        let (role, binding) = (serde_yaml::to_string(role)?, serde_yaml::to_string(binding)?);
         text.push_str(&format!("---\n{context}{role}---\n{context}{binding}"));
     }
     emit(&text)?;

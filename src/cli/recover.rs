@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::ask::{Next, ask};
+use super::kube::KubeFlags;
 use super::output::{Format, NOTHING, complain, table};
 use super::window::some;
 use crate::config::Config;
@@ -9,9 +10,14 @@ use crate::daemon::control::{Request, Response};
 use std::sync::Arc;
 
 /// Opens what a dead process left; with a daemon, which does that by itself, shows what is still open to doubt.
-pub async fn recover(config: &Arc<Config>, abandon: Option<String>, output: Format) -> anyhow::Result<Exit> {
+pub async fn recover(
+    config: &Arc<Config>,
+    kube: &KubeFlags,
+    abandon: Option<String>,
+    output: Format,
+) -> anyhow::Result<Exit> {
     let by = std::env::var("USER").unwrap_or_else(|_| "a person".to_owned());
-    let mut asked = ask(config, Request::Recover { abandon, by }, output).await?;
+    let mut asked = ask(config, kube, Request::Recover { abandon, by }, output).await?;
     let exit = loop {
         match asked.next().await? {
             Next::Response(Response::Open { windows }) => {

@@ -2,6 +2,7 @@
 
 use super::Exit;
 use super::ask::{Asked, Next, ask};
+use super::kube::KubeFlags;
 use super::output::{self, Format, complain, instant};
 use crate::config::{Config, Group};
 use crate::daemon::control::{Progress, Report, Request, Response};
@@ -11,21 +12,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One window now.
-pub async fn window(config: &Arc<Config>, group: &Group, output: Format) -> anyhow::Result<Exit> {
+pub async fn window(config: &Arc<Config>, kube: &KubeFlags, group: &Group, output: Format) -> anyhow::Result<Exit> {
     let request = Request::Window { group: group.name.clone() };
-    follow(ask(config, request, output).await?, group, output, false).await
+    follow(ask(config, kube, request, output).await?, group, output, false).await
 }
 
 /// A pause by hand. With a daemon it enforces the limit; alone this command does, in the foreground.
-pub async fn pause(config: &Arc<Config>, group: &Group, limit: Duration, output: Format) -> anyhow::Result<Exit> {
+pub async fn pause(
+    config: &Arc<Config>,
+    kube: &KubeFlags,
+    group: &Group,
+    limit: Duration,
+    output: Format,
+) -> anyhow::Result<Exit> {
     let request = Request::Pause { group: group.name.clone(), limit };
-    follow(ask(config, request, output).await?, group, output, true).await
+    follow(ask(config, kube, request, output).await?, group, output, true).await
 }
 
 /// Opens what a window or a pause by hand closed.
-pub async fn unpause(config: &Arc<Config>, group: &Group, output: Format) -> anyhow::Result<Exit> {
+pub async fn unpause(config: &Arc<Config>, kube: &KubeFlags, group: &Group, output: Format) -> anyhow::Result<Exit> {
     let request = Request::Unpause { group: group.name.clone() };
-    let exit = follow(ask(config, request, output).await?, group, output, false).await?;
+    let exit = follow(ask(config, kube, request, output).await?, group, output, false).await?;
     // The window ended as it was told to: that is what was asked for.
     Ok(if matches!(exit, Exit::Discarded | Exit::Refused) { Exit::Good } else { exit })
 }

@@ -4,6 +4,7 @@ pub const CATALOG: &str = "sqlite:///var/lib/stillpoint/catalog.db";
 /// Loopback: who wants to be scraped from elsewhere says so, as `config/default.yaml` does.
 pub const HTTP: &str = "127.0.0.1:9650";
 pub const SWEEP_INTERVAL: &str = "1m";
+pub const COVERAGE_INTERVAL: &str = "1h";
 
 pub const TIME_ZONE: &str = "UTC";
 pub const LEAD: &str = "2m";

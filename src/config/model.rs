@@ -25,6 +25,10 @@ pub struct Daemon {
     pub socket: PathBuf,
     /// How often every member is asked between windows whether it is paused.
     pub sweep_interval: Duration,
+    /// How often all namespaces are looked over for Scalar workloads that no group names; none: never.
+    pub coverage_interval: Option<Duration>,
+    /// Globs over the names of workloads that this look leaves out.
+    pub ignore: Vec<String>,
 }
 
 /// A consistency group.

@@ -38,6 +38,12 @@ pub struct Daemon {
     pub socket: Option<String>,
     /// How often every member is asked between windows whether it is paused. Default: 1m.
     pub sweep_interval: Option<Span>,
+    /// How often all namespaces are looked over for Scalar workloads that no group names; `none` (or null): never. Default: 1h.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(schema_with = "span_or_none")]
+    pub coverage_interval: Option<Option<Span>>,
+    /// Globs over the names of workloads that the look over all namespaces leaves out, such as `test-*`.
+    pub ignore: Option<Vec<String>>,
 }
 
 /// A consistency group: the clusters and stores that must be restored to the same instant.
@@ -291,9 +297,18 @@ impl JsonSchema for Span {
 }
 
 /// Tells a null that was written from a key that was not.
-fn written<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+fn written<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
+
+/// A duration, or the word for never.
+fn span_or_none(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    let span = generator.subschema_for::<Span>();
+    schemars::json_schema!({"anyOf": [span, {"const": NONE}, {"type": "null"}]})
+}
+
+/// Stands for nothing where a default would be something.
+pub const NONE: &str = "none";
 
 /// A mapping from names, as groups and clusters have them.
 fn names<T: JsonSchema>(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {

@@ -63,12 +63,16 @@ fn table<'a>(parent: &'a mut Table, key: &str) -> &'a mut Table {
 }
 
 fn default(table: &mut Table, key: &str, value: &str) {
-    // Null means the default everywhere but for `http`, which is filled in only where nothing was written.
-    let is_written = table.get(key).is_some_and(|value| key == "http" || !matches!(value.kind, ValueKind::Nil));
+    // Null means the default but for these, which are filled in only where nothing was written.
+    let is_written =
+        table.get(key).is_some_and(|value| NULLABLE.contains(&key) || !matches!(value.kind, ValueKind::Nil));
     if !is_written {
         table.insert(key.to_owned(), Value::from(value));
     }
 }
+
+/// Keys whose null says none.
+const NULLABLE: [&str; 2] = ["http", "coverage_interval"];
 
 /// Puts the built-in defaults where nobody wrote anything.
 fn fill(merged: &mut Value, config: &Config) {
@@ -78,6 +82,7 @@ fn fill(merged: &mut Value, config: &Config) {
     default(daemon, "http", defaults::HTTP);
     default(daemon, "socket", &yaml::scalar(&config.daemon.socket.display().to_string()));
     default(daemon, "sweep_interval", defaults::SWEEP_INTERVAL);
+    default(daemon, "coverage_interval", defaults::COVERAGE_INTERVAL);
     let groups = table(root, "groups");
     for (name, group) in &config.groups {
         let written = table(groups, name);
@@ -101,15 +106,18 @@ fn fill(merged: &mut Value, config: &Config) {
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 30] = [
+const ORDER: [&str; 33] = [
     "daemon",
     "groups",
     "catalog",
     "http",
     "socket",
     "sweep_interval",
+    "coverage_interval",
     "schedule",
     "window",
+    "coverage",
+    "ignore",
     "clusters",
     "cron",
     "time_zone",
@@ -164,7 +172,7 @@ impl Drawing<'_> {
                 }
             }
             // Null says "the default", and where there is none the key is as good as not written.
-            ValueKind::Nil if key != "http" => {}
+            ValueKind::Nil if !NULLABLE.contains(&key) => {}
             _ => self.push(format!("{front} {}", leaf(value)), value, path),
         }
     }

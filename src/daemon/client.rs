@@ -35,6 +35,19 @@ pub async fn send(socket: &Path, request: &Request) -> std::io::Result<Option<Re
     tokio::time::timeout(CONNECT_DEADLINE, asked).await.unwrap_or_else(|_| Err(late()))
 }
 
+/// Whether a daemon listens at the socket; nothing is asked of it.
+///
+/// # Errors
+/// It cannot be told.
+pub async fn listens(socket: &Path) -> std::io::Result<bool> {
+    match tokio::time::timeout(CONNECT_DEADLINE, UnixStream::connect(socket)).await {
+        // Too busy to accept, but there.
+        Ok(Ok(_)) | Err(_) => Ok(true),
+        Ok(Err(error)) if nobody(&error) => Ok(false),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
 fn nobody(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused)
 }

@@ -3,6 +3,7 @@
 pub mod attempts;
 pub mod client;
 pub mod control;
+mod coverage;
 mod events;
 pub mod rescue;
 pub mod run;

@@ -2,7 +2,7 @@
 
 use super::rescue::{StillClosed, rescue};
 use super::schedule::{Clockwork, expected_interval, next_slot};
-use super::{Service, attempts, control, sweeps};
+use super::{Service, attempts, control, coverage, sweeps};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -199,6 +199,9 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
                     let (service, clockwork) = (service.clone(), clockwork.clone());
                     tasks.spawn(attempts::follow(service, clockwork, group.clone(), schedule.clone()));
                 }
+            }
+            if let Some(every) = service.engine.config().daemon.coverage_interval {
+                tasks.spawn(coverage::look_for_ever(service.clone(), every));
             }
             health.ready(SCHEDULES);
             tracing::info!("ready: {} groups", service.engine.config().groups.len());

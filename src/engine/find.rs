@@ -2,7 +2,7 @@
 
 use crate::config::{Cluster, Config, Coverage, Group, Source};
 use crate::domain::{Code, Evidence, Gone, Member, Product, Reason};
-use crate::kubernetes::{Census, Change, Kubernetes, Leases, News, OwnPod};
+use crate::kubernetes::{Census, Change, Kubernetes, Leases, News, OwnPod, WideLook};
 use crate::scalar::discovery::{DiscoveryError, Dns, resolve};
 use crate::scalar::{AdminClient, Connector};
 use futures_util::future::try_join_all;
@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 
 /// How long finding the members may take.
 const FIND_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the look over all namespaces of an API server may take.
+const WIDE_DEADLINE: Duration = Duration::from_secs(10);
 /// How many SRV names are looked up at once.
 const LOOKUPS_AT_ONCE: usize = 16;
 
@@ -141,6 +143,15 @@ impl Finder {
     /// Why it could not.
     pub async fn tell_own_pod(&self, pod: &OwnPod, news: &News) -> Result<(), String> {
         self.kubernetes.tell_own_pod(pod, news).await
+    }
+
+    /// Which Scalar workloads no group names, on each API server that the config names; nothing when that look is
+    /// switched off.
+    pub async fn look_wide(&self) -> Vec<WideLook> {
+        match self.config.daemon.coverage_interval {
+            Some(_) => self.kubernetes.look_wide(&self.config, WIDE_DEADLINE).await,
+            None => Vec::new(),
+        }
     }
 
     /// Which of these members' processes are gone.

@@ -32,7 +32,7 @@ pub(super) struct Server {
     pub client: Client,
     pub url: String,
     default_namespace: String,
-    context: Option<String>,
+    pub context: Option<String>,
 }
 
 /// A namespace behind an API server.

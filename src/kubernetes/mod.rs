@@ -13,12 +13,14 @@ mod leases;
 pub mod rbac;
 mod release;
 mod watch;
+mod wide;
 
 pub use census::Census;
 pub use client::Kubernetes;
 pub use events::{News, OwnPod};
 pub use leases::Leases;
 pub use watch::Watch;
+pub use wide::{Stray, Unseen, WideLook};
 
 use crate::domain::Reason;
 

@@ -1,9 +1,9 @@
 //! The rights that a config needs.
 
 use crate::config::{Config, Kubernetes, Namespace, Pods, Source};
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Who is bound to a Role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,12 +26,6 @@ pub struct Grant {
 /// The rights in a namespace with clusters; each verb is used, and none besides.
 #[must_use]
 pub fn rules(releases: bool) -> Vec<PolicyRule> {
-    let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
-        api_groups: Some(vec![group.to_owned()]),
-        resources: Some(resources.iter().map(ToString::to_string).collect()),
-        verbs: verbs.iter().map(ToString::to_string).collect(),
-        ..PolicyRule::default()
-    };
     let mut rules = vec![rule("", &["pods"], &["get", "list", "watch"])];
     if releases {
         rules.push(rule("", &["services"], &["list"]));
@@ -41,6 +35,15 @@ pub fn rules(releases: bool) -> Vec<PolicyRule> {
     rules.push(rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]));
     rules.push(rule("events.k8s.io", &["events"], &["create"]));
     rules
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    PolicyRule {
+        api_groups: Some(vec![group.to_owned()]),
+        resources: Some(resources.iter().map(ToString::to_string).collect()),
+        verbs: verbs.iter().map(ToString::to_string).collect(),
+        ..PolicyRule::default()
+    }
 }
 
 /// A Role and its binding for every namespace that the config names.
@@ -59,13 +62,57 @@ fn grant(namespace: &Namespace, rules: Vec<PolicyRule>, account: &Account) -> Gr
     let name = "stillpoint".to_owned();
     let metadata = ObjectMeta { name: Some(name.clone()), namespace: namespace.name.clone(), ..ObjectMeta::default() };
     let role = Role { metadata: metadata.clone(), rules: Some(rules) };
-    let role_ref = RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: "Role".to_owned(), name };
-    let subject = Subject {
+    let binding = RoleBinding { metadata, role_ref: role_ref("Role", name), subjects: Some(vec![subject(account)]) };
+    Grant { context: namespace.context.clone(), namespace: namespace.name.clone(), role, binding }
+}
+
+fn role_ref(kind: &str, name: String) -> RoleRef {
+    RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: kind.to_owned(), name }
+}
+
+fn subject(account: &Account) -> Subject {
+    Subject {
         kind: "ServiceAccount".to_owned(),
         name: account.name.clone(),
         namespace: Some(account.namespace.clone()),
         api_group: None,
+    }
+}
+
+/// What one API server is to be told for the look over all its namespaces.
+#[derive(Debug)]
+pub struct WideGrant {
+    /// None: the current context.
+    pub context: Option<String>,
+    pub role: ClusterRole,
+    pub binding: ClusterRoleBinding,
+}
+
+/// A ClusterRole and its binding for every API server that the config names.
+#[must_use]
+pub fn wide_grants(config: &Config, account: &Account) -> Vec<WideGrant> {
+    let clusters = config.groups.values().flat_map(|group| group.clusters.values());
+    let servers: BTreeSet<_> = clusters
+        .filter_map(|cluster| match &cluster.source {
+            Source::Kubernetes(source) => Some((&source.namespace.kubeconfig, &source.namespace.context)),
+            Source::Addresses(_) | Source::Srv(_) => None,
+        })
+        .collect();
+    let named = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+    // Whoever else looks over the same API server has a binding of their own.
+    let bound = format!("stillpoint-wide-{}-{}", account.namespace, account.name);
+    let grant = |context: &Option<String>| WideGrant {
+        context: context.clone(),
+        role: ClusterRole {
+            metadata: named("stillpoint-wide"),
+            rules: Some(vec![rule("", &["pods"], &["list"])]),
+            aggregation_rule: None,
+        },
+        binding: ClusterRoleBinding {
+            metadata: named(&bound),
+            role_ref: role_ref("ClusterRole", "stillpoint-wide".to_owned()),
+            subjects: Some(vec![subject(account)]),
+        },
     };
-    let binding = RoleBinding { metadata, role_ref, subjects: Some(vec![subject]) };
-    Grant { context: namespace.context.clone(), namespace: namespace.name.clone(), role, binding }
+    servers.into_iter().map(|(_, context)| grant(context)).collect()
 }

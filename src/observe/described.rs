@@ -86,6 +86,8 @@ metrics! {
         "The quiet interval, from the last acknowledgement to just before the first unpause request.";
     DRAIN: Histogram "stillpoint_drain_seconds" GROUP, "seconds",
         "From the first pause request to the last acknowledgement.";
+    UNLISTED: Gauge "stillpoint_unlisted_workloads" &["context", "kubernetes_namespace"], "workloads",
+        "Scalar workloads that no group names, at the last look over all namespaces of Kubernetes; absent where that look is not permitted or failed.";
     CATALOG_APPEND: Histogram "stillpoint_catalog_append_seconds" &[], "seconds",
         "How long a durable append to the catalog took.";
     CATALOG_ERRORS: Counter "stillpoint_catalog_errors_total" &[], "errors",

@@ -35,6 +35,7 @@ pub struct Metrics {
     window_closed: HistogramVec,
     window_quiet: HistogramVec,
     drain: HistogramVec,
+    unlisted: IntGaugeVec,
     catalog_append: Histogram,
     catalog_errors: IntCounter,
     /// A vector without labels, so that it is absent until it is known.
@@ -52,6 +53,8 @@ struct Series {
     windows: BTreeMap<String, BTreeSet<(String, String)>>,
     /// The clusters of each group.
     clusters: BTreeMap<String, BTreeSet<String>>,
+    /// The namespaces of each context that was looked over.
+    namespaces: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// How many windows of a group ended in one way, as the catalog counts them.
@@ -150,6 +153,7 @@ impl Metrics {
             window_closed: histograms(&d::WINDOW_CLOSED, WINDOW_BUCKETS)?,
             window_quiet: histograms(&d::WINDOW_QUIET, WINDOW_BUCKETS)?,
             drain: histograms(&d::DRAIN, DRAIN_BUCKETS)?,
+            unlisted: numbers(&d::UNLISTED)?,
             catalog_append: keep(r, Histogram::with_opts(append)?)?,
             catalog_errors: keep(r, IntCounter::with_opts(opts(&d::CATALOG_ERRORS))?)?,
             catalog_size: numbers(&d::CATALOG_SIZE)?,
@@ -288,6 +292,21 @@ impl Metrics {
             for (vector, count) in vectors.into_iter().zip([look.known, look.paused, look.unanswered]) {
                 vector.with_label_values(&[group, cluster]).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
+        }
+    }
+
+    /// One look over all namespaces of a context: how many workloads of each no group names. Series of namespaces that
+    /// are not in it vanish; all of them when there was no look.
+    pub fn unlisted_seen(&self, context: &str, namespaces: &BTreeMap<String, usize>) {
+        let now: BTreeSet<String> = namespaces.keys().cloned().collect();
+        let mut series = self.series();
+        let before = series.namespaces.insert(context.to_owned(), now.clone()).unwrap_or_default();
+        for gone in before.difference(&now) {
+            let _ = self.unlisted.remove_label_values(&[context, gone]);
+        }
+        for (namespace, count) in namespaces {
+            let count = i64::try_from(*count).unwrap_or(i64::MAX);
+            self.unlisted.with_label_values(&[context, namespace]).set(count);
         }
     }
 

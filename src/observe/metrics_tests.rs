@@ -36,6 +36,7 @@ fn lived_in() -> Metrics {
     let look = Look { known: 3, paused: 2, unanswered: 1 };
     metrics.members_seen("payments", &BTreeMap::from([("orders".into(), look)]));
     metrics.members_doubtful("payments", 1);
+    metrics.unlisted_seen("east", &BTreeMap::from([("shop".into(), 2)]));
     metrics.window_ended("payments", &consistent(1_700_003_605));
     metrics.window_ended("payments", &Ended::missed());
     metrics.pause_started("payments", at(1_700_003_660));

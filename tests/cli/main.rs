@@ -112,6 +112,9 @@ fn a_mistake_is_named_and_the_right_thing_offered() {
         &["--config", config, "history", "-o", "xml"],
         &["--config", config, "--env", "x", "history"],
         &["--config", config, "pause", "shop", "--limit", "soon"],
+        &["--config", config, "members", "-n", "shop"],
+        &["--config", config, "window", "shop", "--context", ""],
+        &["--config", config, "config", "check", "--context", "east"],
         &["windows"],
         &["demo", "--windows", "0"],
     ] {
@@ -204,6 +207,31 @@ fn a_pause_by_hand_beside_the_daemon_is_opened_by_hand() {
     assert_eq!((code, rig.paused()), (1, 3), "a window does not start over it: {output}");
     let (code, output, _) = rig.run(&["unpause", "shop"]);
     assert_eq!((code, rig.paused()), (0, 0), "{output}");
+}
+
+#[test]
+fn kubectls_flags_stand_in_alone_and_are_refused_beside_a_daemon() {
+    let rig = Rig::new(1, SHORT);
+    let far = "    clusters:\n      far: {product: scalardb-cluster, kubernetes: {release: far}}\n";
+    rig.replace("    clusters:\n", far);
+    let kubeconfig = rig.path("none.kubeconfig");
+    let plan = ["plan", "shop", "--context", "east", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    let (code, output, errors) = rig.run(&plan);
+    assert!(code == 4 && output.contains("none.kubeconfig"), "{output}{errors}");
+    let _daemon = rig.daemon();
+    for flag in ["--kubeconfig", "--context", "--namespace"] {
+        for command in [&["window", "shop"][..], &["pause", "shop"], &["unpause", "shop"], &["recover"]] {
+            let (code, output, errors) = rig.run(&[command, &[flag, "east"]].concat());
+            let socket = rig.path("catalog.sock");
+            let told = format!(
+                "stillpoint: a daemon runs at {} and goes by its own config: {flag} would change nothing\n",
+                socket.display()
+            );
+            assert_eq!((code, output.as_str(), errors), (2, "", told), "{command:?}");
+        }
+    }
+    assert_eq!(rig.paused(), 0);
+    assert_eq!(rig.run(&["history", "-o", "json"]).1, "[]\n");
 }
 
 #[test]

@@ -94,7 +94,7 @@ impl Rig {
         self.folder.path().join(name)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
         command.arg("--config").arg(self.path("config.yaml")).args(arguments);
         command

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 const SWEEP_INTERVAL: Range = Range::millis(defaults::SWEEP_INTERVAL, 100, 3_600_000);
+const COVERAGE_INTERVAL: Range = Range::millis(defaults::COVERAGE_INTERVAL, 100, 24 * 3_600_000);
 
 /// The kernel's limit for a Unix socket's path, less its closing zero.
 const LONGEST_SOCKET: usize = 107;
@@ -19,12 +20,21 @@ pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
     let http = match raw.http {
         None => check.take(&path.key("http"), address(defaults::HTTP)),
         Some(None) => None,
-        Some(Some(text)) if text == "none" => None,
+        Some(Some(text)) if text == raw::NONE => None,
         Some(Some(text)) => check.take(&path.key("http"), address(&text)),
     };
     let socket = socket(check, &path, raw.socket.as_deref(), &catalog);
     let sweep_interval = check.span(&path.key("sweep_interval"), raw.sweep_interval.as_ref(), SWEEP_INTERVAL);
-    Daemon { catalog, http, socket, sweep_interval: sweep_interval.unwrap_or_default() }
+    let coverage_interval = match &raw.coverage_interval {
+        Some(None) => None,
+        Some(Some(raw::Span::Text(text))) if text == raw::NONE => None,
+        written => {
+            check.span(&path.key("coverage_interval"), written.as_ref().and_then(Option::as_ref), COVERAGE_INTERVAL)
+        }
+    };
+    let ignore = raw.ignore.unwrap_or_default();
+    check.patterns(&path.key("ignore"), &ignore);
+    Daemon { catalog, http, socket, sweep_interval: sweep_interval.unwrap_or_default(), coverage_interval, ignore }
 }
 
 fn catalog(text: &str) -> Result<PathBuf, Wrong> {

@@ -172,12 +172,5 @@ fn check_coverage(
             check.fault(&path.key(key), wrong.expected(format!("no {key} beside addresses and srv")));
         }
     }
-    for (index, pattern) in ignore.unwrap_or_default().iter().enumerate() {
-        if pattern.is_empty() {
-            check.fault(
-                &path.key("ignore").index(index),
-                Wrong::new("the pattern is empty").expected("a name pattern, such as batch-*"),
-            );
-        }
-    }
+    check.patterns(&path.key("ignore"), ignore.unwrap_or_default());
 }

@@ -125,6 +125,14 @@ impl Check<'_> {
         }
     }
 
+    /// Faults globs over workloads' names that match nothing.
+    fn patterns(&mut self, path: &KeyPath, patterns: &[String]) {
+        for (index, _) in patterns.iter().enumerate().filter(|(_, pattern)| pattern.is_empty()) {
+            let wrong = Wrong::new("the pattern is empty").expected("a name pattern, such as batch-*");
+            self.fault(&path.index(index), wrong);
+        }
+    }
+
     /// Reads an absolute path.
     fn absolute(&mut self, path: &KeyPath, text: &str) {
         if !text.starts_with('/') || text.ends_with('/') {
