@@ -7,6 +7,7 @@ mod baseline;
 mod census;
 mod client;
 mod facts;
+mod forward;
 mod gone;
 pub mod rbac;
 mod release;
@@ -15,6 +16,7 @@ mod wide;
 
 pub use census::Census;
 pub use client::Kubernetes;
+pub use forward::{Forward, Forwarded};
 pub use watch::Watch;
 pub use wide::{Stray, Unseen, WideLook};
 

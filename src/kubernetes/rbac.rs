@@ -1,6 +1,6 @@
 //! The rights that a config needs.
 
-use crate::config::{Config, Kubernetes, Namespace, Pods, Source};
+use crate::config::{Config, Connect, Kubernetes, Namespace, Pods, Source};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,13 +47,23 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
 /// A Role and its binding for every namespace that the config names.
 #[must_use]
 pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
-    let mut namespaces: BTreeMap<&Namespace, bool> = BTreeMap::new();
+    let mut namespaces: BTreeMap<&Namespace, (bool, bool)> = BTreeMap::new();
     for cluster in config.groups.values().flat_map(|group| group.clusters.values()) {
-        if let Source::Kubernetes(Kubernetes { namespace, pods }) = &cluster.source {
-            *namespaces.entry(namespace).or_default() |= matches!(pods, Pods::Release(_));
+        if let Source::Kubernetes(Kubernetes { namespace, pods, connect }) = &cluster.source {
+            let (releases, forwards) = namespaces.entry(namespace).or_default();
+            *releases |= matches!(pods, Pods::Release(_));
+            *forwards |= *connect == Connect::PortForward;
         }
     }
-    namespaces.into_iter().map(|(namespace, releases)| grant(namespace, rules(releases), account)).collect()
+    let grant = |(namespace, (releases, forwards))| {
+        let mut rules = rules(releases);
+        if forwards {
+            // A WebSocket begins as GET; newer API servers ask for `create` besides.
+            rules.push(rule("", &["pods/portforward"], &["create", "get"]));
+        }
+        grant(namespace, rules, account)
+    };
+    namespaces.into_iter().map(grant).collect()
 }
 
 fn grant(namespace: &Namespace, rules: Vec<PolicyRule>, account: &Account) -> Grant {

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+mod forward;
 mod found;
 mod hold;
 mod laptop;

@@ -2,7 +2,7 @@
 
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
-use super::super::{Cluster, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
+use super::super::{Cluster, Connect, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
 use super::{Check, other_name};
 use crate::domain::Product;
 use std::path::PathBuf;
@@ -164,7 +164,11 @@ fn in_kubernetes(
     };
     let identity = format!("{namespace:?} {who} {product:?}");
     once(check, path, &identity, &who, "each release or selector in one cluster");
-    Some(Kubernetes { namespace, pods })
+    let connect = match raw.connect {
+        Some(raw::Connect::PortForward) => Connect::PortForward,
+        Some(raw::Connect::Address) | None => Connect::Address,
+    };
+    Some(Kubernetes { namespace, pods, connect })
 }
 
 fn tls(check: &mut Check<'_>, path: &KeyPath, raw: raw::Tls) -> Tls {
