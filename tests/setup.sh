@@ -159,6 +159,21 @@ kubernetes_programs() {
   fi
 }
 
+# the kubelet that forwards ports; the source beside it says what it is
+kubelet_program() {
+  local from=$here/support/kubelet to=$cache/kubelet
+  if cmp -s "$from/main.go" "$to/main.go" && cmp -s "$from/go.sum" "$to/go.sum"; then return; fi
+  go_tool || { lacks "Go" "$kubernetes"; return; }
+  say "building the kubelet of the tests"
+  rm -rf "$to" "$to.partial"
+  mkdir -p "$to.partial"
+  if (cd "$from" && CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -mod=readonly" retried go build -o "$to.partial/kubelet" .); then
+    cp "$from/main.go" "$from/go.sum" "$to.partial/" && mv "$to.partial" "$to"
+  else
+    lacks "the kubelet of the tests" "$kubernetes"
+  fi
+}
+
 databases="tests/databases.rs and tests/real"
 kubernetes="tests/kubernetes and tests/chart"
 
@@ -178,6 +193,7 @@ package umoci "tests/chart" have umoci
 disable_services
 
 kubernetes_programs
+kubelet_program
 jars server "$databases"
 jars loader "$databases"
 jars admin "$databases"

@@ -21,7 +21,8 @@ mod yaml;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Cluster, Config, Coverage, Daemon, Group, Kubernetes, Namespace, Pods, Schedule, Source, Tls, WindowSettings,
+    Cluster, Config, Connect, Coverage, Daemon, Group, Kubernetes, Namespace, Pods, Schedule, Source, Tls,
+    WindowSettings,
 };
 pub use schedule::parse as parse_cron;
 pub use schema::json_schema;

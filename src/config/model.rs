@@ -112,6 +112,16 @@ pub enum Source {
 pub struct Kubernetes {
     pub namespace: Namespace,
     pub pods: Pods,
+    pub connect: Connect,
+}
+
+/// How a cluster's pods are reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connect {
+    /// At their addresses.
+    Address,
+    /// Through the API server, which forwards their port.
+    PortForward,
 }
 
 /// A namespace behind one API server.

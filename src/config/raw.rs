@@ -146,6 +146,18 @@ pub struct Kubernetes {
     /// The admin port of the selected pods.
     #[schemars(range(min = 1))]
     pub port: Option<u16>,
+    /// How the members are reached. Default: address.
+    pub connect: Option<Connect>,
+}
+
+/// How a cluster's pods are reached.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Connect {
+    /// At the pods' addresses.
+    Address,
+    /// Through the API server, as `kubectl port-forward` does: from a laptop, where pods' addresses lead nowhere.
+    PortForward,
 }
 
 /// TLS to a cluster's members. Files are PEM, read when a connection is made; a secret is never written here.

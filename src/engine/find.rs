@@ -173,10 +173,10 @@ impl Finder {
 ///
 /// # Errors
 /// A cluster's TLS files cannot be used.
-pub(super) fn clients(group: &Group, members: &[Member]) -> Result<Vec<AdminClient>, Reason> {
+pub(super) fn clients(finder: &Finder, group: &Group, members: &[Member]) -> Result<Vec<AdminClient>, Reason> {
     let mut connectors = BTreeMap::new();
     for cluster in group.clusters.values() {
-        let connector = Connector::new(cluster)
+        let connector = Connector::new(cluster, &finder.kubernetes)
             .map_err(|error| Reason::new(Code::Unreachable, format!("{}: {error}", cluster.name)))?;
         connectors.insert(cluster.name.as_str(), connector);
     }
@@ -185,12 +185,12 @@ pub(super) fn clients(group: &Group, members: &[Member]) -> Result<Vec<AdminClie
 
 /// Clients for an intent, whatever became of the config since: a cluster that is gone from its group is looked for in
 /// the others, and dialled in plaintext when it is nowhere.
-pub(super) fn clients_of_intent(config: &Config, group: &str, members: &[Member]) -> Vec<AdminClient> {
+pub(super) fn clients_of_intent(finder: &Finder, group: &str, members: &[Member]) -> Vec<AdminClient> {
     let mut connectors: BTreeMap<&str, Connector> = BTreeMap::new();
     let mut clients = Vec::with_capacity(members.len());
     for member in members {
         let connector =
-            connectors.entry(&member.cluster).or_insert_with(|| connector_of_intent(config, group, &member.cluster));
+            connectors.entry(&member.cluster).or_insert_with(|| connector_of_intent(finder, group, &member.cluster));
         clients.push(connector.client(member));
     }
     clients
@@ -201,10 +201,10 @@ fn cluster_of_intent<'a>(config: &'a Config, group: &str, cluster: &str) -> Opti
     own.or_else(|| config.groups.values().find_map(|group| group.clusters.get(cluster)))
 }
 
-fn connector_of_intent(config: &Config, group: &str, cluster: &str) -> Connector {
-    let found = cluster_of_intent(config, group, cluster);
+fn connector_of_intent(finder: &Finder, group: &str, cluster: &str) -> Connector {
+    let found = cluster_of_intent(&finder.config, group, cluster);
     if let Some(found) = found {
-        match Connector::new(found) {
+        match Connector::new(found, &finder.kubernetes) {
             Ok(connector) => return connector,
             Err(error) => tracing::error!(%group, %cluster, "use the cluster's TLS files: {error}"),
         }

@@ -43,7 +43,7 @@ pub async fn force_open(
     tell: impl Fn(String),
 ) -> Result<usize, Reason> {
     let members = finder.find(group).await?.members;
-    let clients = find::clients(group, &members)?;
+    let clients = find::clients(finder, group, &members)?;
     let opening = Opening { finder, group: &group.name, doubt: Duration::ZERO, left, tell: &tell };
     opening.all(&members, &clients).await;
     Ok(members.len())
@@ -55,7 +55,7 @@ pub async fn open_intent(finder: &Finder, intent: &OpenWindow, left: &Unopened, 
     let journal = intent.journal();
     let Some(plan) = journal.plan.as_ref().filter(|_| journal.open_intent()) else { return };
     let members = members_of(intent);
-    let clients = find::clients_of_intent(finder.config(), &plan.group, &members);
+    let clients = find::clients_of_intent(finder, &plan.group, &members);
     let opening = Opening { finder, group: &plan.group, doubt: plan.drain + MARGIN + GRACE, left, tell: &tell };
     opening.all(&members, &clients).await;
 }

@@ -174,7 +174,7 @@ impl Engine {
         if !found.against.is_empty() {
             return Err(found.against);
         }
-        let clients = find::clients(group, &found.members).map_err(one)?;
+        let clients = find::clients(&self.finder, group, &found.members).map_err(one)?;
         self.claim(&group.name, &found.members).map_err(one)?;
         let finder = self.finder.clone();
         let surroundings = match &found.census {
@@ -261,7 +261,7 @@ impl Engine {
         let Ok((handle, commands, status)) = self.reserve(&plan.group, plan.window.clone()) else {
             return self.open_without_journal(open);
         };
-        let clients = find::clients_of_intent(self.config(), &plan.group, window.members());
+        let clients = find::clients_of_intent(&self.finder, &plan.group, window.members());
         let addresses = window.members().iter().map(|member| member.address.clone()).collect();
         self.running().addresses.insert(plan.group.clone(), addresses);
         // Shown before its task runs: whoever looks now sees its group and its members.

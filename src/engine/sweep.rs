@@ -37,7 +37,7 @@ pub struct Swept {
 /// The members cannot be found.
 pub async fn sweep(finder: &Finder, group: &Group) -> Result<Swept, Reason> {
     let Found { members, against, unlisted, .. } = finder.find(group).await?;
-    let clients = find::clients(group, &members)?;
+    let clients = find::clients(finder, group, &members)?;
     let looks = members.into_iter().zip(clients).map(|(member, client)| async move {
         let paused = match client.check_paused(LOOK_DEADLINE).await {
             Answer::Looked { paused } => Ok(paused),

@@ -76,7 +76,7 @@ impl Kubernetes {
     pub async fn census(&self, group: &Group, others: &[&Cluster], deadline: Duration) -> Result<Census, Reason> {
         let mut namespaces: BTreeMap<&Namespace, Vec<(&Cluster, &Pods)>> = BTreeMap::new();
         for cluster in group.clusters.values() {
-            if let Source::Kubernetes(config::Kubernetes { namespace, pods }) = &cluster.source {
+            if let Source::Kubernetes(config::Kubernetes { namespace, pods, .. }) = &cluster.source {
                 namespaces.entry(namespace).or_default().push((cluster, pods));
             }
         }
@@ -197,7 +197,7 @@ fn motions(cluster: &Cluster, members: &[Member], workloads: &Workloads, baselin
 fn unlisted(ground: &Ground, wanted: &Wanted<'_>, products: &[Pod], baseline: &mut Baseline) -> Vec<String> {
     let own = wanted.namespace;
     for other in wanted.others {
-        let Source::Kubernetes(config::Kubernetes { namespace, pods }) = &other.source else { continue };
+        let Source::Kubernetes(config::Kubernetes { namespace, pods, .. }) = &other.source else { continue };
         let same_server = (&namespace.kubeconfig, &namespace.context) == (&own.kubeconfig, &own.context);
         if same_server && ground.server.namespace(namespace) == ground.namespace {
             baseline.other(other, pods);

@@ -25,7 +25,7 @@ impl Kubernetes {
         let mut unknown = None;
         for (index, member) in members.iter().enumerate().filter(|(_, member)| member.pod.is_some()) {
             match cluster(&member.cluster).map(|cluster| &cluster.source) {
-                Some(Source::Kubernetes(config::Kubernetes { namespace, pods })) => {
+                Some(Source::Kubernetes(config::Kubernetes { namespace, pods, .. })) => {
                     let selector = match pods {
                         Pods::Release(_) => products(),
                         Pods::Selector { selector, .. } => selector.to_string(),

@@ -92,7 +92,7 @@ impl Kubernetes {
     async fn claims(&self, group: &Group, holder: &str) -> Result<Vec<Claim>, Reason> {
         let mut claims = BTreeMap::new();
         for cluster in group.clusters.values() {
-            let Source::Kubernetes(config::Kubernetes { namespace, pods }) = &cluster.source else { continue };
+            let Source::Kubernetes(config::Kubernetes { namespace, pods, .. }) = &cluster.source else { continue };
             let ground = self.ground(namespace).await;
             let told = |sentence| Reason::new(Code::Discovery, format!("{}: {sentence}", cluster.name));
             let (ground, name) = (ground.map_err(told)?, lease_name(cluster, pods));

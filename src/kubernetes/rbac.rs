@@ -1,6 +1,6 @@
 //! The rights that a config needs.
 
-use crate::config::{Config, Kubernetes, Namespace, Pods, Source};
+use crate::config::{Config, Connect, Kubernetes, Namespace, Pods, Source};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,8 +33,13 @@ pub fn rules(releases: bool) -> Vec<PolicyRule> {
     rules.push(rule("apps", &["deployments", "statefulsets"], &["list", "watch"]));
     rules.push(rule("apps", &["replicasets"], &["list"]));
     rules.push(rule("coordination.k8s.io", &["leases"], &["get", "create", "update"]));
-    rules.push(rule("events.k8s.io", &["events"], &["create"]));
+    rules.push(events());
     rules
+}
+
+/// To tell of windows.
+fn events() -> PolicyRule {
+    rule("events.k8s.io", &["events"], &["create"])
 }
 
 fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
@@ -46,16 +51,36 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     }
 }
 
-/// A Role and its binding for every namespace that the config names.
+/// A Role and its binding for every namespace that the config names, and one for events on the daemon's own pod where
+/// its account's namespace is on the same API server and none of them.
 #[must_use]
 pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
-    let mut namespaces: BTreeMap<&Namespace, bool> = BTreeMap::new();
+    let mut namespaces: BTreeMap<&Namespace, (bool, bool)> = BTreeMap::new();
     for cluster in config.groups.values().flat_map(|group| group.clusters.values()) {
-        if let Source::Kubernetes(Kubernetes { namespace, pods }) = &cluster.source {
-            *namespaces.entry(namespace).or_default() |= matches!(pods, Pods::Release(_));
+        if let Source::Kubernetes(Kubernetes { namespace, pods, connect }) = &cluster.source {
+            let (releases, forwards) = namespaces.entry(namespace).or_default();
+            *releases |= matches!(pods, Pods::Release(_));
+            *forwards |= *connect == Connect::PortForward;
         }
     }
-    namespaces.into_iter().map(|(namespace, releases)| grant(namespace, rules(releases), account)).collect()
+    let grant = |(namespace, (releases, forwards))| {
+        let mut rules = rules(releases);
+        if forwards {
+            // A WebSocket begins as GET; newer API servers ask for `create` besides.
+            rules.push(rule("", &["pods/portforward"], &["create", "get"]));
+        }
+        grant(namespace, rules, account)
+    };
+    let here = |namespace: &&Namespace| namespace.kubeconfig.is_none() && namespace.context.is_none();
+    let own = |namespace: &Namespace| namespace.name.as_ref().is_none_or(|name| *name == account.namespace);
+    let here: Vec<&Namespace> = namespaces.keys().copied().filter(here).collect();
+    let lacks_own = !here.is_empty() && !here.into_iter().any(own);
+    let mut grants: Vec<Grant> = namespaces.into_iter().map(grant).collect();
+    if lacks_own {
+        let namespace = Namespace { kubeconfig: None, context: None, name: Some(account.namespace.clone()) };
+        grants.push(self::grant(&namespace, vec![events()], account));
+    }
+    grants
 }
 
 fn grant(namespace: &Namespace, rules: Vec<PolicyRule>, account: &Account) -> Grant {

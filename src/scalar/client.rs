@@ -1,14 +1,15 @@
 //! The admin client of one member: one request, one answer, no retries.
 
 use super::answer::{Answer, FailureKind};
-use super::dial::Dialer;
+use super::dial::{Dialer, Forwarded};
 use super::guard::Connections;
 use super::rpc::PauseRequest;
 use super::rpc::admin_client::AdminClient as Rpc;
 use super::status::{self, Asked, Request};
 use super::tls::{ClientTls, TlsError};
-use crate::config;
+use crate::config::{self, Connect, Source};
 use crate::domain::{Member, Product};
+use crate::kubernetes::{Forward, Kubernetes};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,27 +21,35 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// What HTTP/2 flow control lets a member send unasked; the smallest that the protocol starts with.
 const WINDOW_BYTES: u32 = 65_535;
 
-/// What the members of one cluster have in common: product and TLS. Its files are read once, when it is made.
+/// What the members of one cluster have in common: product, TLS, and the way there. Its files are read once, when it is
+/// made.
 #[derive(Clone)]
 pub struct Connector {
     product: Product,
     tls: Option<ClientTls>,
+    forward: Option<Forward>,
 }
 
 impl Connector {
-    /// Reads the cluster's PEM files.
+    /// Reads the cluster's PEM files. `kubernetes` forwards the ports of a cluster that asks for that.
     ///
     /// # Errors
     /// A file that is missing, is not PEM or doesn't fit; the sentence names it.
-    pub fn new(cluster: &config::Cluster) -> Result<Self, TlsError> {
+    pub fn new(cluster: &config::Cluster, kubernetes: &Kubernetes) -> Result<Self, TlsError> {
         let tls = cluster.tls.as_ref().map(ClientTls::load).transpose()?;
-        Ok(Self { product: cluster.product, tls })
+        let forward = match &cluster.source {
+            Source::Kubernetes(source) if source.connect == Connect::PortForward => {
+                Some(Forward::new(kubernetes.clone(), source.namespace.clone()))
+            }
+            _ => None,
+        };
+        Ok(Self { product: cluster.product, tls, forward })
     }
 
-    /// Without TLS.
+    /// Without TLS, at the members' addresses.
     #[must_use]
     pub const fn plaintext(product: Product) -> Self {
-        Self { product, tls: None }
+        Self { product, tls: None, forward: None }
     }
 
     /// What the cluster runs.
@@ -58,7 +67,10 @@ impl Connector {
     pub fn client(&self, member: &Member) -> AdminClient {
         let host = tls_host(member);
         let tls_name = self.tls.as_ref().and_then(|tls| tls.server_name.clone()).unwrap_or(host);
-        let dialer = Dialer { address: member.address.clone(), tls_name, tls: self.tls.clone() };
+        // A member that is only an address has no pod to forward to.
+        let way = self.forward.clone().zip(member.pod.clone());
+        let forwarded = way.map(|(by, pod)| Forwarded { by, pod, name: member.name.clone() });
+        let dialer = Dialer { address: member.address.clone(), tls_name, tls: self.tls.clone(), forwarded };
         let line = Mutex::new(Line::open(&dialer));
         AdminClient { dialer, line, answered: AtomicBool::new(false) }
     }

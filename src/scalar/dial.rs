@@ -1,7 +1,9 @@
-//! One connection to one member: TCP with bounds on silence, then TLS, with one deadline over both.
+//! One connection to one member: TCP with bounds on silence or a forwarded port, then TLS, with one deadline over all.
 
 use super::guard::{Connections, Guarded};
 use super::tls::{ClientTls, handshake_problem};
+use crate::domain::Pod;
+use crate::kubernetes::Forward;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use std::error::Error;
@@ -42,6 +44,16 @@ pub(super) struct Dialer {
     /// The name that the certificate must carry; unused without TLS.
     pub(super) tls_name: String,
     pub(super) tls: Option<ClientTls>,
+    /// Set: it is reached through Kubernetes, not at its address.
+    pub(super) forwarded: Option<Forwarded>,
+}
+
+/// A port of a pod that Kubernetes forwards.
+#[derive(Clone)]
+pub(super) struct Forwarded {
+    pub(super) by: Forward,
+    pub(super) pod: Pod,
+    pub(super) name: String,
 }
 
 impl Dialer {
@@ -61,26 +73,39 @@ impl Dialer {
     }
 
     async fn connect(&self, connections: &Arc<Connections>) -> Result<Box<dyn Stream>, DialError> {
-        let uri = format!("http://{}", self.address)
-            .parse()
-            .map_err(|_| DialError::new(format!("{} is not host:port", self.address)))?;
-        let tcp = connector()
-            .call(uri)
-            .await
-            .map_err(|error| DialError::new(tcp_problem(&error, &self.address)))?
-            .into_inner();
-        let Some(tls) = &self.tls else { return Ok(Box::new(tcp)) };
+        let stream = match &self.forwarded {
+            Some(forwarded) => self.forward(forwarded).await?,
+            None => self.tcp().await?,
+        };
+        let Some(tls) = &self.tls else { return Ok(stream) };
         let name = ServerName::try_from(self.tls_name.clone())
             .map_err(|_| DialError::new(format!("{} is not a name that a certificate can carry", self.tls_name)))?;
         let stream = tls
             .connector
-            .connect(name, tcp)
+            .connect(name, stream)
             .await
             .map_err(|error| DialError::new(handshake_problem(&error, &self.address, &self.tls_name)))?;
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => Ok(Box::new(Guarded::new(stream, connections.clone()))),
             _ => Err(DialError::new(format!("{} offers no HTTP/2 over TLS", self.address))),
         }
+    }
+
+    async fn tcp(&self) -> Result<Box<dyn Stream>, DialError> {
+        let uri = format!("http://{}", self.address).parse().map_err(|_| self.no_address())?;
+        let tcp = connector().call(uri).await;
+        let tcp = tcp.map_err(|error| DialError::new(tcp_problem(&error, &self.address)))?;
+        Ok(Box::new(tcp.into_inner()))
+    }
+
+    async fn forward(&self, Forwarded { by, pod, name }: &Forwarded) -> Result<Box<dyn Stream>, DialError> {
+        let port = self.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let port = port.ok_or_else(|| self.no_address())?;
+        Ok(Box::new(by.open(pod, name, port).await.map_err(DialError::new)?))
+    }
+
+    fn no_address(&self) -> DialError {
+        DialError::new(format!("{} is not host:port", self.address))
     }
 }
 

@@ -4,13 +4,13 @@
 //! then never decrypts. Whether hyper meets the alert, a broken pipe or a closed connection is a matter of luck, so
 //! the alert is caught here, at the stream, and its connection counted as refused.
 
+use super::dial::Stream;
 use super::tls::refusal;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::Error;
 
@@ -63,7 +63,7 @@ impl Connections {
 
 /// A TLS stream until the member has said its first word, and after.
 pub(super) struct Guarded {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Box<dyn Stream>>,
     connections: Arc<Connections>,
     /// The member said something, or refused: nothing more to learn.
     settled: bool,
@@ -72,7 +72,7 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) const fn new(stream: TlsStream<TcpStream>, connections: Arc<Connections>) -> Self {
+    pub(super) const fn new(stream: TlsStream<Box<dyn Stream>>, connections: Arc<Connections>) -> Self {
         Self { stream, connections, settled: false, write_failed: None }
     }
 

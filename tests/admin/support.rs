@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use stillpoint::config::{Cluster, Source, Tls};
 use stillpoint::domain::{Member, Product};
+use stillpoint::kubernetes::Kubernetes;
 use stillpoint::scalar::rpc::PauseRequest;
 use stillpoint::scalar::rpc::admin_client::AdminClient as RawClient;
 use stillpoint::scalar::{AdminClient, Answer, Connector, FailureKind};
@@ -22,7 +23,7 @@ pub fn cluster(source: Source, tls: Option<Tls>) -> Cluster {
 }
 
 pub fn connector(tls: Option<Tls>) -> Connector {
-    Connector::new(&cluster(Source::Addresses(Vec::new()), tls)).expect("usable TLS settings")
+    Connector::new(&cluster(Source::Addresses(Vec::new()), tls), &Kubernetes::new()).expect("usable TLS settings")
 }
 
 pub fn member_at(address: impl ToString) -> Member {

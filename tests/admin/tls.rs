@@ -4,6 +4,7 @@ use crate::authority::Authority;
 use crate::support::*;
 use std::path::{Path, PathBuf};
 use stillpoint::config::{Source, Tls};
+use stillpoint::kubernetes::Kubernetes;
 use stillpoint::scalar::{AdminClient, Answer, Connector, FailureKind};
 use stillpoint::sim::{Flavour, SimMember, SimTls};
 
@@ -102,7 +103,7 @@ async fn the_system_roots_do_not_know_a_private_ca() {
     let world = World::new();
     let member = world.member("ledger", 2090, None);
     let tls = Tls { server_name: Some("ledger".to_owned()), ..Tls::default() };
-    match Connector::new(&cluster(Source::Addresses(Vec::new()), Some(tls.clone()))) {
+    match Connector::new(&cluster(Source::Addresses(Vec::new()), Some(tls.clone())), &Kubernetes::new()) {
         Ok(_) => assert!(refused(&member, tls).await.starts_with("ADDRESS: unknown issuer")),
         Err(none) => assert_eq!(none.to_string(), "no ca_file is set and the system has no root certificates"),
     }
@@ -172,7 +173,9 @@ async fn tls_to_a_plaintext_port_is_refused() {
 fn unusable_files_are_named_when_the_cluster_is_set_up() {
     let world = World::new();
     let problem = |tls: Tls| {
-        let error = Connector::new(&cluster(Source::Addresses(Vec::new()), Some(tls))).err().expect("an error");
+        let error = Connector::new(&cluster(Source::Addresses(Vec::new()), Some(tls)), &Kubernetes::new())
+            .err()
+            .expect("an error");
         error.to_string().replace(&world.folder.path().display().to_string(), "FOLDER")
     };
     let missing = Some(Path::new("/nowhere/ca.crt").to_owned());

@@ -42,6 +42,30 @@ fn the_role_has_the_rights_that_the_program_asks_for_in_the_namespaces_that_the_
 }
 
 #[test]
+fn the_program_prints_the_same_rights_for_the_charts_config() {
+    let cluster = "config.groups.shop.clusters.orders";
+    let product = format!("{cluster}.product=scalardb-cluster");
+    let release = format!("{cluster}.kubernetes.release=orders");
+    for namespace in ["shop", "ops"] {
+        let place = format!("{cluster}.kubernetes.namespace={namespace}");
+        let manifests = template(&[&place, &product, &release]).unwrap();
+        let config = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        let text = objects(&manifests, "ConfigMap")[0]["data"]["config.yaml"].as_str().unwrap().to_owned();
+        std::fs::write(config.path(), text).unwrap();
+        let mut rbac = std::process::Command::new(env!("CARGO_BIN_EXE_stillpoint"));
+        let account = ["rbac", "-o", "json", "--serviceaccount", "ops:sp-stillpoint"];
+        let output = rbac.arg("--config").arg(config.path()).args(account).output().unwrap();
+        let printed: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(printed.len(), objects(&manifests, "Role").len(), "{namespace}");
+        for grant in printed {
+            let place = grant["role"]["metadata"]["namespace"].as_str().unwrap();
+            let rules = sorted(grant["role"]["rules"].as_array().unwrap().clone());
+            assert_eq!(granted(&manifests, place).unwrap(), rules, "{place}");
+        }
+    }
+}
+
+#[test]
 fn in_its_own_namespace_it_may_only_tell_events_unless_clusters_are_there() {
     let elsewhere = template(&[GROUP]).unwrap();
     assert_eq!(granted(&elsewhere, "ops").unwrap(), [events()]);

@@ -7,6 +7,7 @@
 pub mod support;
 
 mod charted;
+mod forward;
 mod found;
 mod hold;
 mod laptop;

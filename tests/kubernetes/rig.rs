@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use stillpoint::domain::{Member, Product};
 use stillpoint::scalar::{Answer, Connector};
-use stillpoint::sim::{Flavour, Request, SimMember};
+use stillpoint::sim::{Flavour, Request, SimMember, SimTls};
 
 /// Longer than anything here takes.
 pub const LIMIT: Duration = Duration::from_secs(40);
@@ -30,6 +30,17 @@ pub fn shared() -> Arc<ApiServer> {
     SHARED.get_or_init(|| Arc::new(ApiServer::start(true))).clone()
 }
 
+/// Where pods run, and what their members are like.
+#[derive(Clone)]
+pub struct Node {
+    pub name: String,
+    /// The second number of the addresses that pods' statuses tell; the members listen at [`LISTENING`].
+    pub told: u8,
+    pub tls: Option<SimTls>,
+}
+
+pub const LISTENING: u8 = 20;
+
 type Members = Arc<Mutex<BTreeMap<String, SimMember>>>;
 
 pub struct Rig {
@@ -41,11 +52,17 @@ pub struct Rig {
     /// By the pod's UID.
     members: Members,
     starts: std::cell::Cell<u32>,
+    node: String,
 }
 
 impl Rig {
     /// A namespace of its own on that API server, with the program's Role bound.
     pub fn new(api: Arc<ApiServer>, name: &str) -> Self {
+        Self::with(api, name, Node { name: "test".to_owned(), told: LISTENING, tls: None })
+    }
+
+    /// The same on that node.
+    pub fn with(api: Arc<ApiServer>, name: &str, node: Node) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let client = runtime.block_on(async {
             let kubeconfig = Kubeconfig::read_from(api.kubeconfig()).unwrap();
@@ -55,10 +72,10 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         api.kubectl(&["create", "namespace", name]);
         api.kubectl(&["create", "serviceaccount", "stillpoint", "-n", name]);
-        let members = Members::default();
-        runtime.spawn(kubelet(client.clone(), name.to_owned(), members.clone()));
+        let (members, on) = (Members::default(), node.name.clone());
+        runtime.spawn(kubelet(client.clone(), name.to_owned(), node, members.clone()));
         let starts = std::cell::Cell::new(0);
-        Self { api, namespace: name.to_owned(), folder, runtime, client, members, starts }
+        Self { api, namespace: name.to_owned(), folder, runtime, client, members, starts, node: on }
     }
 
     /// Writes the config: these lines below `clusters`, each a name and what it is, and grants what it needs.
@@ -149,6 +166,18 @@ impl Rig {
         self.members.lock().unwrap().values().filter(|member| member.is_paused()).count()
     }
 
+    /// How many pause requests have reached members.
+    pub fn pauses(&self) -> usize {
+        let members = self.members.lock().unwrap();
+        let calls = members.values().flat_map(SimMember::calls);
+        calls.filter(|call| matches!(call.request, Request::Pause { .. })).count()
+    }
+
+    /// Lets that future run to its end.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
     /// When the first unpause request of all reached a member.
     pub fn first_unpause(&self) -> Option<Instant> {
         let members = self.members.lock().unwrap();
@@ -158,7 +187,7 @@ impl Rig {
 
     /// A release as Scalar's charts make it, with an Envoy beside it.
     pub fn release(&self, name: &str, product: &Chart, replicas: u32) {
-        self.api.apply(&product.release(&self.namespace, name, replicas));
+        self.api.apply(&product.release(&self.namespace, name, replicas, &self.node));
         self.wait_for_pods(
             &format!("app.kubernetes.io/instance={name},app.kubernetes.io/app={}", product.app),
             replicas,
@@ -273,7 +302,7 @@ pub const CHARTS: [Chart; 4] = [
 ];
 
 impl Chart {
-    fn release(&self, namespace: &str, name: &str, replicas: u32) -> String {
+    fn release(&self, namespace: &str, name: &str, replicas: u32, node: &str) -> String {
         let Self { app, port_name, port, named, .. } = self;
         let labels = |app: &str| {
             format!(
@@ -285,18 +314,18 @@ impl Chart {
         format!(
             "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}-node, namespace: {namespace}, labels: {own}}}\n\
              spec:\n  replicas: {replicas}\n  selector: {{matchLabels: {own}}}\n  template:\n    metadata: {{labels: {own}}}\n    \
-             spec:\n      nodeName: test\n      terminationGracePeriodSeconds: 90\n      containers:\n      - name: {app}\n        \
+             spec:\n      nodeName: {node}\n      terminationGracePeriodSeconds: 90\n      containers:\n      - name: {app}\n        \
              image: {app}\n        ports: [{{name: admin, containerPort: {port}}}]\n---\n\
              apiVersion: v1\nkind: Service\nmetadata: {{name: {name}-headless, namespace: {namespace}, labels: {own}}}\n\
              spec:\n  clusterIP: None\n  selector: {own}\n  ports: [{{name: {port_name}, port: {port}, targetPort: {target}}}]\n---\n\
              apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}-envoy, namespace: {namespace}, labels: {envoy}}}\n\
-             spec:\n  nodeName: test\n  containers: [{{name: envoy, image: envoy}}]\n"
+             spec:\n  nodeName: {node}\n  containers: [{{name: envoy, image: envoy}}]\n"
         )
     }
 }
 
 /// Does for pods what a kubelet does: runs a stand-in member for each, on an address of its own, and says so.
-async fn kubelet(client: Client, namespace: String, members: Members) {
+async fn kubelet(client: Client, namespace: String, node: Node, members: Members) {
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     loop {
         let Ok(list) = pods.list(&Default::default()).await else {
@@ -312,7 +341,7 @@ async fn kubelet(client: Client, namespace: String, members: Members) {
                 continue;
             }
             if pod.status.as_ref().and_then(|status| status.pod_ip.as_ref()).is_none() {
-                let status = run(&pod, &uid, &members);
+                let status = run(&pod, &uid, &node, &members);
                 let _ =
                     pods.patch_status(&name, &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await;
             }
@@ -324,21 +353,22 @@ async fn kubelet(client: Client, namespace: String, members: Members) {
 }
 
 /// Starts what is in a pod, and answers with its status.
-fn run(pod: &Pod, uid: &str, members: &Members) -> Value {
+fn run(pod: &Pod, uid: &str, node: &Node, members: &Members) -> Value {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let host = NEXT.fetch_add(1, Ordering::Relaxed);
-    let ip = Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 20, 0, 0)) + host);
+    let ip = |second| Ipv4Addr::from(u32::from(Ipv4Addr::new(127, second, 0, 0)) + host);
     let container = &pod.spec.as_ref().unwrap().containers[0];
     if let Some(port) = container.ports.iter().flatten().next() {
-        let address = SocketAddr::from((ip, u16::try_from(port.container_port).unwrap()));
-        let member = SimMember::start(address, Flavour::Scalardb, None).unwrap();
+        let address = SocketAddr::from((ip(LISTENING), u16::try_from(port.container_port).unwrap()));
+        let member = SimMember::start(address, Flavour::Scalardb, node.tls.clone()).unwrap();
         members.lock().unwrap().insert(uid.to_owned(), member);
     }
+    let ip = ip(node.told).to_string();
     let conditions: Vec<Value> = ["PodScheduled", "Initialized", "ContainersReady", "Ready"]
         .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}))
         .to_vec();
     json!({
-        "phase": "Running", "podIP": ip.to_string(), "podIPs": [{"ip": ip.to_string()}], "conditions": conditions,
+        "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions,
         "containerStatuses": [{
             "name": container.name, "image": "x", "imageID": "x", "containerID": "test://x", "restartCount": 0,
             "ready": true, "started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},

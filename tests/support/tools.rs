@@ -65,6 +65,11 @@ pub fn kubernetes_program(name: &str) -> PathBuf {
     cached("kubernetes", "go.sum", include_str!("kubernetes/go.sum")).join(name)
 }
 
+/// The path of the kubelet that only forwards ports, built by the set-up.
+pub fn kubelet_program() -> PathBuf {
+    cached("kubelet", "main.go", include_str!("kubelet/main.go")).join("kubelet")
+}
+
 fn cached(name: &str, source_name: &str, source: &str) -> PathBuf {
     let folder = cache().join(name);
     let there = std::fs::read_to_string(folder.join(source_name)).unwrap_or_default();

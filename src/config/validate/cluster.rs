@@ -3,7 +3,7 @@
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
 use super::super::selector::selector;
-use super::super::{Cluster, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
+use super::super::{Cluster, Connect, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
 use super::{Check, other_name};
 use crate::domain::Product;
 use kube::core::Selector;
@@ -161,7 +161,11 @@ fn in_kubernetes(
     };
     let identity = format!("{namespace:?} {who} {product:?}");
     once(check, path, &identity, &who, "each release or selector in one cluster");
-    Some(Kubernetes { namespace, pods })
+    let connect = match raw.connect {
+        Some(raw::Connect::PortForward) => Connect::PortForward,
+        Some(raw::Connect::Address) | None => Connect::Address,
+    };
+    Some(Kubernetes { namespace, pods, connect })
 }
 
 fn label_selector(text: &str) -> Result<Selector, Wrong> {

@@ -71,6 +71,11 @@ impl ApiServer {
         self.start_again();
     }
 
+    /// Where its certificates are.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub fn kubeconfig(&self) -> PathBuf {
         self.path("admin.kubeconfig")
     }
