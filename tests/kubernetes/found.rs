@@ -1,7 +1,10 @@
 //! Clusters found by the labels of their charts, and one clear error for each thing that is not right.
 
-use crate::rig::{CHARTS, Rig, SHORT, shared};
+use crate::rig::{CHARTS, LIMIT, LONG, Rig, SHORT, shared};
+use crate::support::kubernetes::ApiServer;
 use serde_json::Value;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 #[test]
 fn every_product_is_found_by_its_chart_and_a_window_over_all_is_consistent() {
@@ -31,6 +34,28 @@ fn every_product_is_found_by_its_chart_and_a_window_over_all_is_consistent() {
     assert_eq!(report["members"].as_array().unwrap().len(), 9, "{report}");
     assert_eq!(rig.paused(), 0);
     println!("closed {} s, quiet {} s", report["closed_seconds"], report["quiet_seconds"]);
+}
+
+#[test]
+fn a_group_may_span_several_api_servers() {
+    let (west, east) = (Rig::new(shared(), "west"), Rig::new(Arc::new(ApiServer::start(true)), "east"));
+    west.release("orders", &CHARTS[0], 1);
+    east.release("billing", &CHARTS[1], 2);
+    let billing = "product: scalardb-server, kubernetes: {PLACE, context: t, release: billing}";
+    east.config(SHORT, "", &[("billing", billing)]);
+    let far = format!("kubeconfig: {}, namespace: east", east.api.account("east", "stillpoint").display());
+    let orders = ("orders", "product: scalardb-cluster, kubernetes: {PLACE, release: orders}");
+    west.config(SHORT, "", &[orders]);
+    let account = west.api.account("west", "stillpoint");
+    west.configure(&account, SHORT, "", &[orders, ("billing", &billing.replace("PLACE", &far))]);
+    let (code, output, errors) = west.run(&["window", "shop", "-o", "json"]);
+    assert_eq!(code, 0, "{output}{errors}");
+    let report: Value = serde_json::from_str(output.lines().last().unwrap()).unwrap();
+    let servers: BTreeSet<&str> =
+        report["members"].as_array().unwrap().iter().filter_map(|member| member["pod"]["server"].as_str()).collect();
+    assert_eq!((report["members"].as_array().unwrap().len(), servers.len()), (3, 2), "{report}");
+    let lease = ["get", "lease", "stillpoint-scalardb-billing"];
+    assert!(east.api.try_kubectl(&[&["-n", "east"], &lease[..]].concat()).is_ok(), "each Lease where its cluster is");
 }
 
 #[test]
@@ -141,7 +166,7 @@ fn every_right_of_the_role_is_needed_and_its_lack_is_named() {
             let resources: Vec<&str> = rule["resources"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
             let verb = verb.as_str().unwrap();
             if resources == ["events"] || verb == "get" && resources == ["pods"] {
-                continue; // neither refuses a window: see told.rs and hold.rs
+                continue; // neither refuses a window: see told.rs and the test below
             }
             let mut less = role.clone();
             // Another verb in its place: a rule cannot be without any.
@@ -164,6 +189,27 @@ fn every_right_of_the_role_is_needed_and_its_lack_is_named() {
             assert_eq!(rig.paused(), 0);
         }
     }
+}
+
+#[test]
+fn without_the_right_to_get_a_pod_the_recovery_goes_on_and_names_it() {
+    let rig = Rig::new(shared(), "getless");
+    rig.release("orders", &CHARTS[0], 1);
+    rig.config(LONG, "", &[("orders", "product: scalardb-cluster, kubernetes: {PLACE, release: orders}")]);
+    let pod = rig.a_pod("app.kubernetes.io/app=scalardb-cluster");
+    let mut window = rig.hold();
+    window.kill();
+    rig.kubectl(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
+    let verbs = |verbs: &str| {
+        let patch = format!(r#"[{{"op": "replace", "path": "/rules/0/verbs", "value": {verbs}}}]"#);
+        rig.kubectl(&["patch", "role", "stillpoint", "--type=json", "-p", &patch]);
+    };
+    verbs(r#"["list", "watch"]"#);
+    let mut recover = rig.start(&["recover", "--log-level", "warn"]);
+    recover.wait_for_line("cannot get resource \"pods\"", LIMIT);
+    assert!(recover.is_running(), "nobody knows that its process is gone");
+    verbs(r#"["get", "list", "watch"]"#);
+    assert!(recover.wait(LIMIT).success(), "{}", recover.tail());
 }
 
 /// The window is refused: its reason's code and sentence.
