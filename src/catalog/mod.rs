@@ -25,6 +25,7 @@ use sqlx::ConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use writer::Writer;
 
@@ -48,6 +49,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("src/catalog/migrations");
 pub struct Catalog {
     reader: Reader,
     writer: Writer,
+    identity: Arc<str>,
 }
 
 impl std::ops::Deref for Catalog {
@@ -72,9 +74,9 @@ impl Catalog {
             writer::harden(&mut connection).await.map_err(|error| opening(&path, error))?;
             writer::durable(&path, &mut connection).await?;
             MIGRATIONS.run(&mut connection).await.map_err(|error| migrating(&path, error))?;
-            let epoch = next_epoch(&mut connection).await.map_err(|error| opening(&path, error))?;
+            let (epoch, identity) = next_epoch(&mut connection).await.map_err(|error| opening(&path, error))?;
             let reader = Reader::new(&path);
-            Ok(Self { reader, writer: Writer::start(path, connection, epoch, lock) })
+            Ok(Self { reader, writer: Writer::start(path, connection, epoch, lock), identity: identity.into() })
         })
         .await
     }
@@ -106,6 +108,12 @@ impl Catalog {
     #[must_use]
     pub const fn epoch(&self) -> i64 {
         self.writer.epoch()
+    }
+
+    /// What tells this catalog from every other; the same as long as there is the file.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Makes one event durable, and the window's row with it. Repeating it is harmless: the same event again at its
@@ -206,12 +214,12 @@ fn known() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or_default()
 }
 
-/// In an explicit transaction, so that the commit's own failure is seen.
-async fn next_epoch(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
+/// The next epoch, and the catalog's identity. In an explicit transaction, so that the commit's own failure is seen.
+async fn next_epoch(connection: &mut SqliteConnection) -> Result<(i64, String), sqlx::Error> {
     sqlx::query(sql::BEGIN).execute(&mut *connection).await?;
-    let epoch = sqlx::query_scalar(sql::NEXT_EPOCH).fetch_one(&mut *connection).await?;
+    let leader = sqlx::query_as(sql::NEXT_EPOCH).fetch_one(&mut *connection).await?;
     sqlx::query(sql::COMMIT).execute(connection).await?;
-    Ok(epoch)
+    Ok(leader)
 }
 
 fn opening(path: &Path, source: sqlx::Error) -> OpenError {

@@ -7,7 +7,7 @@ macro_rules! window_columns {
     };
 }
 
-pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch";
+pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch, identity";
 pub(super) const EPOCH: &str = "SELECT epoch FROM leader WHERE id = 1";
 
 pub(super) const EVENTS: &str =

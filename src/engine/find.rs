@@ -112,19 +112,20 @@ impl Finder {
         self.kubernetes.census(group, &others, FIND_DEADLINE).await.map(Some)
     }
 
-    /// Takes the Leases of the group's clusters in Kubernetes, in the name of this host and catalog: only one process
-    /// at a time has both. One that is lost is told to `changes`.
+    /// Takes the Leases of the group's clusters in Kubernetes, in the name of this host and of the catalog, which only
+    /// one process at a time has. One that is lost is told to `changes`.
     ///
     /// # Errors
     /// Somebody else holds one, or they cannot be had.
     pub(super) async fn lease(
         &self,
         group: &Group,
+        catalog: &str,
         changes: Option<mpsc::Sender<Change>>,
         deadline: Duration,
     ) -> Result<Leases, Reason> {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        let holder = format!("{host}:{}", self.config.daemon.catalog.display());
+        let holder = format!("{host}/{catalog}");
         self.kubernetes.lease(group, &holder, changes, deadline).await
     }
 

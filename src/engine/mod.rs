@@ -178,7 +178,7 @@ impl Engine {
         self.claim(&group.name, &found.members).map_err(one)?;
         let finder = self.finder.clone();
         let surroundings = match &found.census {
-            Some(census) => Surroundings::begin(finder, group, census).await.map_err(one)?,
+            Some(census) => Surroundings::begin(finder, self.catalog.identity(), group, census).await.map_err(one)?,
             None => Surroundings::none(finder, group),
         };
         Ok((found, clients, surroundings))
@@ -266,9 +266,9 @@ impl Engine {
         self.running().addresses.insert(plan.group.clone(), addresses);
         // Shown before its task runs: whoever looks now sees its group and its members.
         status.send_replace(Status::of(&window, window.members().into(), now));
-        let engine = self.clone();
+        let (engine, catalog) = (self.clone(), self.catalog.identity().to_owned());
         tokio::spawn(async move {
-            let surroundings = Surroundings::recovered(engine.finder.clone(), plan.group.clone());
+            let surroundings = Surroundings::recovered(engine.finder.clone(), catalog, plan.group.clone());
             engine.drive(&plan.group, window, clients, surroundings, commands, status).await;
         });
         Some(handle)

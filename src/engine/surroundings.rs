@@ -35,13 +35,13 @@ impl Surroundings {
         Self { finder, group: group.name.clone(), config, leases, watch: None, changes: None }
     }
 
-    /// Takes the clusters' Leases, and watches the members' pods from when they were found on.
+    /// Takes the clusters' Leases in the catalog's name, and watches the members' pods from when they were found on.
     ///
     /// # Errors
     /// Somebody else holds a Lease, or the watch cannot be had.
-    pub async fn begin(finder: Finder, group: &Group, census: &Census) -> Result<Self, Reason> {
+    pub async fn begin(finder: Finder, catalog: &str, group: &Group, census: &Census) -> Result<Self, Reason> {
         let (sender, changes) = mpsc::channel(CHANGES);
-        let leases = finder.lease(group, Some(sender.clone()), LEASE_DEADLINE).await?;
+        let leases = finder.lease(group, catalog, Some(sender.clone()), LEASE_DEADLINE).await?;
         let watch = Arc::new(finder.kubernetes.watch(census, &sender));
         let begun = Self {
             leases: ready(Some(leases)).boxed(),
@@ -60,10 +60,10 @@ impl Surroundings {
 
     /// Those of a window that a dead process left. Its Leases keep others away while its members are looked after;
     /// nothing waits for them.
-    pub fn recovered(finder: Finder, group: String) -> Self {
+    pub fn recovered(finder: Finder, catalog: String, group: String) -> Self {
         let (by, name) = (finder.clone(), group.clone());
         let leases = tokio::spawn(async move {
-            let taken = by.lease(by.config().groups.get(&name)?, None, LEASE_DEADLINE).await;
+            let taken = by.lease(by.config().groups.get(&name)?, &catalog, None, LEASE_DEADLINE).await;
             taken.inspect_err(|reason| tracing::warn!(group = %name, "take the Leases for the recovery: {reason}")).ok()
         });
         let leases = leases.map(|taken| taken.ok().flatten()).boxed();

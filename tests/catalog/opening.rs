@@ -110,7 +110,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     execute(&path, "INSERT INTO _sqlx_migrations VALUES (999, 'later', '2027-01-01', TRUE, x'00', 0)").await;
     for error in [refusal(&path).await, Catalog::read(&path).await.unwrap_err()] {
         assert!(
-            error.to_string().ends_with("was made by a newer stillpoint (schema 999, this one knows 1)"),
+            error.to_string().ends_with("was made by a newer stillpoint (schema 999, this one knows 2)"),
             "{error}"
         );
     }
@@ -169,4 +169,14 @@ async fn a_dangling_reference_is_damage() {
     sqlx::query("DELETE FROM windows").execute(&mut connection).await.unwrap();
     let error = catalog.integrity_check().await.unwrap_err();
     assert_eq!(error.to_string(), "the catalog is damaged: row 1 of events refers to nothing");
+}
+
+#[tokio::test]
+async fn a_catalog_keeps_the_identity_that_no_other_one_has() {
+    let ((_first, path), (_second, other)) = (place(), place());
+    let catalog = open(&path).await;
+    let identity = catalog.identity().to_owned();
+    catalog.close().await.unwrap();
+    assert_eq!(open(&path).await.identity(), identity);
+    assert_ne!(open(&other).await.identity(), identity);
 }
