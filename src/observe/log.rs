@@ -94,13 +94,15 @@ impl Drop for Guard {
     }
 }
 
-/// A bare level is for Stillpoint; what the libraries say is shown from `warn` on.
+/// A bare level is for Stillpoint; what the libraries say is shown from `warn` on, but not what kube's client says of
+/// requests that failed: whoever made one says it in words that fit.
 fn filter(level: &str) -> Result<EnvFilter, Error> {
     let wrong = || Error::Level(level.to_owned());
     let directives = match level.trim().to_ascii_lowercase().as_str() {
         "" => return Err(wrong()),
-        bare @ ("error" | "off") => bare.to_owned(),
-        bare @ ("warn" | "info" | "debug" | "trace") => format!("warn,stillpoint={bare}"),
+        "off" => "off".to_owned(),
+        "error" => "error,kube_client=off".to_owned(),
+        bare @ ("warn" | "info" | "debug" | "trace") => format!("warn,kube_client=off,stillpoint={bare}"),
         // A single other word would be taken for the name of a crate.
         other if !other.contains(['=', ',']) => return Err(wrong()),
         _ => level.to_owned(),
