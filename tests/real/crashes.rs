@@ -1,6 +1,6 @@
 //! SIGKILL of the daemon, after every event of its journal and at random; then the next start.
 
-use crate::rig::{LIMIT, OPEN, Rig, assert_all_open};
+use crate::rig::{LIMIT, OPEN, Rig};
 use crate::support::process::Process;
 use crate::support::transfers::Transfers;
 use crate::support::wait_until;
@@ -79,7 +79,7 @@ fn a_daemon_killed_after_any_event_is_followed_by_one_that_opens_everything() {
     }
     assert_eq!(rig.points(), 0);
     transfers.stop();
-    assert_all_open(&world);
+    world.assert_all_open();
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_daemon_killed_at_any_moment_is_followed_by_one_that_opens_everything() {
         daemon.kill();
     }
     transfers.stop();
-    assert_all_open(&world);
+    world.assert_all_open();
 }
 
 #[test]

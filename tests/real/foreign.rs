@@ -3,7 +3,7 @@
 //! The protocol knows no owner of a pause. What it lets the daemon see is acted on; what it hides is tested here as it
 //! is, so that nobody believes otherwise.
 
-use crate::rig::{CLOSED, Claim, LIMIT, OPEN, Report, Rig, assert_all_open};
+use crate::rig::{CLOSED, Claim, LIMIT, OPEN, Report, Rig};
 use crate::support::world::World;
 use crate::support::{admin, wait_until};
 use jiff::Timestamp;
@@ -24,7 +24,7 @@ fn a_pause_from_before_the_window_refuses_it_and_stands() {
     assert_eq!((report.verdict(), report.reasons()), ("refused", vec!["already_paused"]));
     assert_eq!(world.paused(), [true, false], "it is not revoked, and nothing else was closed");
     assert_eq!(rig.events(), ["refused"]);
-    report.assert_no_point(&rig);
+    rig.assert_no_point(&report);
     transfers.wait_for_commits(10);
     transfers.stop();
 }
@@ -75,7 +75,7 @@ fn a_second_pause_in_the_hold_is_hidden_by_the_protocol_and_ends_with_the_window
     transfers.wait_for_commits(20);
     transfers.stop();
     Claim::from(&report).assert_true(&world, &since);
-    assert_all_open(&world);
+    world.assert_all_open();
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_unpause_in_the_hold_is_found_and_ends_it_early() {
     let closed = report.seconds("closed_seconds");
     println!("reopened by another in a hold of 15 s: closed {closed:.3} s");
     assert!(closed < 8.0, "closed for {closed} s");
-    report.assert_no_point(&rig);
+    rig.assert_no_point(&report);
     assert_eq!(world.paused(), OPEN);
     transfers.wait_for_commits(20);
     transfers.stop();

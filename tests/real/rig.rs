@@ -1,12 +1,10 @@
 //! The program beside a world: its config, its catalog, and what the databases say about its windows.
 
-use crate::support::postgres::WalPosition;
 use crate::support::process::Process;
-use crate::support::scalardb::scalar_admin;
+pub use crate::support::report::{Claim, Report};
 use crate::support::wait_until;
 use crate::support::world::World;
-use jiff::Timestamp;
-use serde_json::Value;
+pub use crate::support::world::{CLOSED, OPEN};
 use std::cell::{Cell, OnceCell};
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,10 +18,6 @@ use stillpoint::window::{Event, Outcome};
 pub const LIMIT: Duration = Duration::from_secs(45);
 /// How long opening may take once somebody sees to it.
 pub const PROMPTLY: Duration = Duration::from_secs(5);
-/// Both servers are open.
-pub const OPEN: [bool; 2] = [false, false];
-/// Both servers are closed.
-pub const CLOSED: [bool; 2] = [true, true];
 
 /// The program's config and catalog, one a test.
 pub struct Rig {
@@ -155,91 +149,11 @@ impl Rig {
         });
         (daemon, start.elapsed())
     }
-}
 
-/// What `stillpoint window -o json` said at its end.
-pub struct Report {
-    pub code: i32,
-    json: Value,
-}
-
-impl Report {
-    /// Waits for the command's end.
-    pub fn of(mut window: Process) -> Self {
-        let code = window.wait(LIMIT).code().expect("it was not killed");
-        let output = window.output();
-        let line = output.lines().rev().find(|line| line.starts_with('{'));
-        let json = line.and_then(|line| serde_json::from_str(line).ok()).unwrap_or_else(|| panic!("no JSON: {output}"));
-        Self { code, json }
-    }
-
-    /// `consistent`, `discarded` or `refused`; the exit code says the same.
-    pub fn verdict(&self) -> &str {
-        let verdict = self.json["verdict"].as_str().unwrap();
-        let code = ["consistent", "failed", "usage", "discarded", "refused"].iter().position(|name| *name == verdict);
-        assert_eq!(code, usize::try_from(self.code).ok(), "{}", self.json);
-        verdict
-    }
-
-    /// The codes of the reasons.
-    pub fn reasons(&self) -> Vec<&str> {
-        self.json["reasons"].as_array().unwrap().iter().map(|reason| reason["code"].as_str().unwrap()).collect()
-    }
-
-    /// An instant, by its name.
-    pub fn instant(&self, name: &str) -> Timestamp {
-        self.json[name].as_str().unwrap_or_else(|| panic!("no {name}: {}", self.json)).parse().unwrap()
-    }
-
-    /// Seconds, by their name.
-    pub fn seconds(&self, name: &str) -> f64 {
-        self.json[name].as_f64().unwrap_or_else(|| panic!("no {name}: {}", self.json))
-    }
-
-    /// It has no restore point, and its history has none either.
-    pub fn assert_no_point(&self, rig: &Rig) {
-        assert!(self.json["restore_point"].is_null(), "{}", self.json);
-        assert!(rig.outcome().is_none_or(|outcome| outcome.restore_point.is_none()));
-        assert_eq!(rig.points(), 0);
-    }
-}
-
-/// From `pause completed` to `unpause started`, and the restore point in between.
-#[derive(Debug, Clone, Copy)]
-pub struct Claim {
-    pub quiet: (Timestamp, Timestamp),
-    pub point: Timestamp,
-}
-
-impl Claim {
-    /// Holds it against the databases' logs: commits before and after, and none inside.
-    pub fn assert_true(&self, world: &World, since: &[WalPosition; 2]) {
-        let (from, to) = self.quiet;
-        assert!(from <= self.point && self.point + Duration::from_secs(1) <= to, "{self:?}");
-        assert_eq!(self.point.subsec_nanosecond(), 0);
-        for (database, commits) in world.wal_commits(since).iter().enumerate() {
-            let before = commits.iter().filter(|commit| commit.at < from).count();
-            let inside = commits.iter().filter(|commit| from <= commit.at && commit.at <= to).count();
-            let after = commits.iter().filter(|commit| commit.at > to).count();
-            println!("database {database}: {before} commits before, {inside} inside, {after} after");
-            assert_eq!(inside, 0, "commits inside the quiet interval of database {database}: {self:?}");
-            assert!(before > 0 && after > 0, "no transfers around the quiet interval of database {database}");
-        }
-    }
-}
-
-impl From<&Report> for Claim {
-    fn from(report: &Report) -> Self {
-        let quiet = (report.instant("pause_completed"), report.instant("unpause_started"));
-        Self { quiet, point: report.instant("restore_point") }
-    }
-}
-
-/// Both servers are open, by their own word and by Scalar's own command.
-pub fn assert_all_open(world: &World) {
-    assert_eq!(world.paused(), OPEN);
-    for port in world.ports() {
-        let said = scalar_admin("check_paused", port).to_lowercase();
-        assert!(said.contains("false") && !said.contains("true"), "{said}");
+    /// The window has no restore point, and the history has none either.
+    pub fn assert_no_point(&self, report: &Report) {
+        assert_eq!(report.text("restore_point"), "");
+        assert!(self.outcome().is_none_or(|outcome| outcome.restore_point.is_none()));
+        assert_eq!(self.points(), 0);
     }
 }

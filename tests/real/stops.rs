@@ -22,7 +22,7 @@ fn sigterm_in_the_hold_opens_everything_before_the_daemon_ends() {
     assert_eq!(world.paused(), OPEN);
     let report = Report::of(window);
     assert_eq!((report.verdict(), report.reasons()), ("discarded", vec!["shutdown"]));
-    report.assert_no_point(&rig);
+    rig.assert_no_point(&report);
     transfers.wait_for_commits(20);
     transfers.stop();
 }
@@ -76,7 +76,7 @@ fn a_stop_beyond_max_pause_voids_the_window_which_opens_as_soon_as_the_daemon_go
     assert_eq!(report.verdict(), "discarded");
     println!("stopped beyond max_pause: {:?}", report.reasons());
     assert!(report.reasons().iter().any(|code| ["max_pause", "unwatched"].contains(code)), "{:?}", report.reasons());
-    report.assert_no_point(&rig);
+    rig.assert_no_point(&report);
     transfers.wait_for_commits(20);
     transfers.stop();
 }

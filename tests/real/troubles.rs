@@ -27,7 +27,7 @@ fn a_server_killed_and_restarted_in_the_hold_ends_it_early() {
     assert_eq!(report.verdict(), "discarded");
     assert!(report.reasons().iter().all(|code| ["unanswered", "reopened"].contains(code)), "{:?}", report.reasons());
     assert!(closed < 17.0, "closed for {closed} s");
-    report.assert_no_point(&rig);
+    rig.assert_no_point(&report);
     assert_eq!(world.paused(), OPEN);
     transfers.wait_for_commits(20);
     transfers.stop();
@@ -57,7 +57,7 @@ fn a_transaction_open_beyond_the_drain_limit_voids_the_window_and_everything_ope
     let limit = DRAIN + Duration::from_secs(1);
     assert!(closed <= limit.as_secs_f64(), "closed for {closed} s");
     assert!(open <= jiff::SignedDuration::try_from(limit).unwrap(), "open {open:?} after the intent");
-    report.assert_no_point(&rig);
+    rig.assert_no_point(&report);
     transfers.wait_for_commits(20);
     transfers.stop();
 }

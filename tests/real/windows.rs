@@ -1,6 +1,6 @@
 //! Windows that go well, told from the databases' side.
 
-use crate::rig::{Claim, LIMIT, OPEN, Report, Rig, assert_all_open};
+use crate::rig::{Claim, LIMIT, OPEN, Report, Rig};
 use crate::support::world::World;
 use rustix::process::Signal;
 use std::time::Duration;
@@ -43,7 +43,7 @@ fn a_window_of_the_schedule_falls_on_its_slot_and_holds_every_commit_back() {
     );
     Claim { quiet: (quiet.start, quiet.end), point }.assert_true(&world, &since);
     assert_eq!(rig.points(), 1);
-    assert_all_open(&world);
+    world.assert_all_open();
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_window_by_command_holds_every_commit_back_and_says_so_in_json() {
     assert!(counts.refused > 0, "the transfers met closed servers");
     Claim::from(&report).assert_true(&world, &since);
     assert_eq!(rig.outcome().unwrap().restore_point, Some(report.instant("restore_point")));
-    assert_all_open(&world);
+    world.assert_all_open();
 }
 
 #[test]

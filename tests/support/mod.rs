@@ -12,6 +12,7 @@ pub mod kubernetes;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod report;
 pub mod scalardb;
 pub mod tools;
 pub mod transfers;

@@ -2,7 +2,7 @@
 
 use super::admin;
 use super::postgres::{Commit, Postgres, WalPosition};
-use super::scalardb::{ScalardbServer, load_schema};
+use super::scalardb::{ScalardbServer, load_schema, scalar_admin};
 use super::tools;
 use super::transfers::{self, Hold, Transfers};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
+
+/// Both servers are open.
+pub const OPEN: [bool; 2] = [false, false];
+/// Both servers are closed.
+pub const CLOSED: [bool; 2] = [true, true];
 
 /// Everything that a window on real servers needs.
 pub struct World {
@@ -82,6 +87,15 @@ impl World {
     /// Whether each server is closed, by its own word.
     pub fn paused(&self) -> [bool; 2] {
         self.servers.each_ref().map(ScalardbServer::is_paused)
+    }
+
+    /// Both servers are open, by their own word and by Scalar's own command.
+    pub fn assert_all_open(&self) {
+        assert_eq!(self.paused(), OPEN);
+        for port in self.ports() {
+            let said = scalar_admin("check_paused", port).to_lowercase();
+            assert!(said.contains("false") && !said.contains("true"), "{said}");
+        }
     }
 
     /// Where each database's log ends now.
