@@ -1,5 +1,6 @@
 //! The real program with clusters in Kubernetes: a real API server and its controllers, stand-in members on loopback
-//! addresses that pods' statuses carry, and the program under its own ServiceAccount and Role.
+//! addresses that pods' statuses carry (in `real`, real ScalarDB Servers), and the program under its own ServiceAccount
+//! and Role.
 
 #![allow(clippy::disallowed_methods, reason = "tests look at the clock")]
 
@@ -13,6 +14,7 @@ mod hold;
 mod laptop;
 mod leases;
 mod listed;
+mod real;
 mod rig;
 mod told;
 mod wide;

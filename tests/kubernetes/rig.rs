@@ -4,9 +4,8 @@ use crate::support::kubernetes::ApiServer;
 use crate::support::process::Process;
 use crate::support::wait_until;
 use k8s_openapi::api::core::v1::Pod;
+use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -64,11 +63,7 @@ impl Rig {
     /// The same on that node.
     pub fn with(api: Arc<ApiServer>, name: &str, node: Node) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let client = runtime.block_on(async {
-            let kubeconfig = Kubeconfig::read_from(api.kubeconfig()).unwrap();
-            let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
-            Client::try_from(config).unwrap()
-        });
+        let client = runtime.block_on(api.client());
         let folder = tempfile::tempdir().unwrap();
         api.kubectl(&["create", "namespace", name]);
         api.kubectl(&["create", "serviceaccount", "stillpoint", "-n", name]);
@@ -143,14 +138,27 @@ impl Rig {
 
     /// A window in its hold: every member is paused.
     pub fn hold(&self) -> Process {
-        let window = self.start(&["window", "shop", "-o", "json"]);
+        let window = self.window();
         let all = self.members.lock().unwrap().len();
         wait_until("all are paused", LIMIT, || (self.paused() == all).then_some(()));
-        wait_until("the pause is recorded", LIMIT, || {
-            let history: Value = serde_json::from_str(&self.run(&["history", "-o", "json"]).1).ok()?;
-            history[0]["pause_completed"].is_string().then_some(())
-        });
+        self.wait_for_hold();
         window
+    }
+
+    /// Starts a window.
+    pub fn window(&self) -> Process {
+        self.start(&["window", "shop", "-o", "json"])
+    }
+
+    /// Waits until the newest window has journalled its pause.
+    pub fn wait_for_hold(&self) {
+        wait_until("the pause is recorded", LIMIT, || self.newest()["pause_completed"].is_string().then_some(()));
+    }
+
+    /// The newest window, as `history` tells it.
+    pub fn newest(&self) -> Value {
+        let history: Value = serde_json::from_str(&self.run(&["history", "-o", "json"]).1).unwrap_or_default();
+        history[0].clone()
     }
 
     /// How a window ended: exit code, verdict's first reason as code and sentence.
@@ -324,7 +332,7 @@ impl Chart {
     }
 }
 
-/// Does for pods what a kubelet does: runs a stand-in member for each, on an address of its own, and says so.
+/// Does for a node's pods what a kubelet does: runs a stand-in member for each, on an address of its own, and says so.
 async fn kubelet(client: Client, namespace: String, node: Node, members: Members) {
     let pods: Api<Pod> = Api::namespaced(client, &namespace);
     loop {
@@ -334,6 +342,10 @@ async fn kubelet(client: Client, namespace: String, node: Node, members: Members
         };
         let mut there = Vec::new();
         for pod in list.items {
+            let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+            if on.is_some_and(|name| name != node.name) {
+                continue;
+            }
             let (name, uid) = (pod.metadata.name.clone().unwrap(), pod.metadata.uid.clone().unwrap());
             if pod.metadata.deletion_timestamp.is_some() {
                 members.lock().unwrap().remove(&uid);
@@ -364,15 +376,23 @@ fn run(pod: &Pod, uid: &str, node: &Node, members: &Members) -> Value {
         let member = SimMember::start(address, Flavour::Scalardb, node.tls.clone()).unwrap();
         members.lock().unwrap().insert(uid.to_owned(), member);
     }
-    let ip = ip(node.told).to_string();
-    let conditions: Vec<Value> = ["PodScheduled", "Initialized", "ContainersReady", "Ready"]
-        .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}))
-        .to_vec();
+    running(&container.name, ip(node.told), 0, true)
+}
+
+/// The status of a pod whose container runs.
+pub fn running(container: &str, ip: Ipv4Addr, restarts: u32, ready: bool) -> Value {
+    let condition = |kind: &str| {
+        let holds = ready || ["PodScheduled", "Initialized"].contains(&kind);
+        let status = if holds { "True" } else { "False" };
+        json!({"type": kind, "status": status, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    };
+    let conditions: Vec<Value> =
+        ["PodScheduled", "Initialized", "ContainersReady", "Ready"].into_iter().map(condition).collect();
     json!({
-        "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}], "conditions": conditions,
+        "phase": "Running", "podIP": ip.to_string(), "podIPs": [{"ip": ip.to_string()}], "conditions": conditions,
         "containerStatuses": [{
-            "name": container.name, "image": "x", "imageID": "x", "containerID": "test://x", "restartCount": 0,
-            "ready": true, "started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+            "name": container, "image": "x", "imageID": "x", "containerID": "test://x", "restartCount": restarts,
+            "ready": ready, "started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }],
     })
 }

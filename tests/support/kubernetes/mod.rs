@@ -3,9 +3,11 @@
 use super::ports::free_port;
 use super::process::{Process, run, wait_while_running};
 use super::tools::kubernetes_program;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,6 +15,9 @@ use std::time::Duration;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const RUN_LIMIT: Duration = Duration::from_secs(30);
+/// Records who asked for what, of ServiceAccounts alone.
+const AUDIT_POLICY: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\n\
+                            rules: [{level: Metadata, userGroups: [\"system:serviceaccounts\"]}, {level: None}]\n";
 
 /// etcd, kube-apiserver with RBAC, and the controllers that make pods.
 pub struct ApiServer {
@@ -22,23 +27,35 @@ pub struct ApiServer {
     _controllers: Option<Process>,
     port: u16,
     etcd_port: u16,
+    recording: bool,
 }
 
 impl ApiServer {
     /// A cluster of its own. With controllers, Deployments get pods, and namespaces their ServiceAccounts.
     pub fn start(controllers: bool) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (port, etcd_port) = (free_port(), free_port());
-        write_pki(folder.path(), port);
-        let etcd = start_etcd(folder.path(), etcd_port);
-        let mut it = Self { folder, _etcd: etcd, server: Mutex::new(None), _controllers: None, port, etcd_port };
-        it.start_again();
+        let mut it = Self::new(false);
         if controllers {
             it._controllers = Some(start_controllers(it.folder.path()));
             super::wait_until("the controllers work", START_LIMIT, || {
                 it.try_kubectl(&["get", "serviceaccount", "default"]).ok()
             });
         }
+        it
+    }
+
+    /// A cluster without controllers, which records what ServiceAccounts ask of it: see [`ApiServer::requests`].
+    pub fn recording() -> Self {
+        Self::new(true)
+    }
+
+    fn new(recording: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (port, etcd_port) = (free_port(), free_port());
+        write_pki(folder.path(), port);
+        let etcd = start_etcd(folder.path(), etcd_port);
+        std::fs::write(folder.path().join("audit.yaml"), AUDIT_POLICY).unwrap();
+        let it = Self { folder, _etcd: etcd, server: Mutex::new(None), _controllers: None, port, etcd_port, recording };
+        it.start_again();
         it
     }
 
@@ -78,6 +95,31 @@ impl ApiServer {
 
     pub fn kubeconfig(&self) -> PathBuf {
         self.path("admin.kubeconfig")
+    }
+
+    /// How often ServiceAccounts have asked for what, as `list pods`; of a cluster that records.
+    pub fn requests(&self) -> BTreeMap<String, u64> {
+        let text = std::fs::read_to_string(self.path("audit.log")).unwrap_or_default();
+        let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+        // A watch is told of twice: when it begins and when it ends.
+        let mut asked = BTreeMap::new();
+        for line in whole {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap();
+            let text = |at: &str| event.pointer(at).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+            asked.insert(text("/auditID"), format!("{} {}", text("/verb"), text("/objectRef/resource")));
+        }
+        let mut counts = BTreeMap::new();
+        for what in asked.into_values() {
+            *counts.entry(what).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The administrator's client.
+    pub async fn client(&self) -> kube::Client {
+        let kubeconfig = Kubeconfig::read_from(self.kubeconfig()).unwrap();
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        kube::Client::try_from(config).unwrap()
     }
 
     /// A kubeconfig of a ServiceAccount, with a token of its own.
@@ -157,6 +199,9 @@ impl ApiServer {
             "--service-cluster-ip-range=10.96.0.0/16",
             "--disable-admission-plugins=ServiceAccount,LimitRanger",
         ]);
+        if self.recording {
+            command.args(["--audit-policy-file=audit.yaml", "--audit-log-path=audit.log"]);
+        }
         command
     }
 }
