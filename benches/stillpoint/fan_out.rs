@@ -23,9 +23,11 @@ const REST: Duration = Duration::from_millis(300);
 
 /// The two halves: until the last pause was acknowledged, and until the last unpause was.
 #[derive(Clone, Copy)]
-struct Closed {
+pub struct Closed {
     pausing: Duration,
     opening: Duration,
+    /// From the first unpause request to the verdict; nothing for a bare fan-out.
+    pub verdict: Duration,
     /// Processor time of this process, and of the members'.
     cpu: [Duration; 2],
 }
@@ -36,42 +38,60 @@ pub fn measure(table: &mut Table) {
     let members = Members::start(MANY);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let cluster = Cluster {
+        name: "all".to_owned(),
+        product: Product::Custom,
+        stage: 0,
+        source: Source::Addresses(members.addresses.clone()),
+        tls: None,
+    };
     let (bare, windows) = runtime.block_on(async {
-        let clients = warm(&members.addresses).await;
-        let (engine, group) = engine(&members.addresses, folder.path()).await;
-        let (mut bare, mut windows) = (Vec::new(), Vec::new());
-        for round in 0..=ROUNDS {
-            tokio::time::sleep(REST).await;
-            let floor = fan_out(&clients, &members).await;
-            tokio::time::sleep(REST).await;
-            let window = window(&engine, &group, &members).await;
-            // The first round also warms caches and allocators, on both sides.
-            if round > 0 {
-                bare.push(floor);
-                windows.push(window);
-            }
-        }
-        (bare, windows)
+        let clusters = BTreeMap::from([("all".to_owned(), cluster)]);
+        let (engine, group) = engine(clusters, folder.path()).await;
+        turns(&members, &engine, &group, ROUNDS).await
     });
+    tell(table, "1,000 members", &bare, &windows);
+}
+
+/// Bare fan-outs and windows over the same members, turn by turn.
+pub async fn turns(members: &Members, engine: &Engine, group: &Group, rounds: usize) -> (Vec<Closed>, Vec<Closed>) {
+    let clients = warm(&members.addresses).await;
+    let (mut bare, mut windows) = (Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        tokio::time::sleep(REST).await;
+        let floor = fan_out(&clients, members).await;
+        tokio::time::sleep(REST).await;
+        let window = window(engine, group, members).await;
+        // The first round also warms caches and allocators, on both sides.
+        if round > 0 {
+            bare.push(floor);
+            windows.push(window);
+        }
+    }
+    (bare, windows)
+}
+
+/// Both, and what a window takes more.
+pub fn tell(table: &mut Table, over: &str, bare: &[Closed], windows: &[Closed]) {
     let list = |rounds: &[Closed], of: fn(&Closed) -> Duration| -> Vec<f64> {
         rounds.iter().map(|round| of(round).as_secs_f64() * 1e3).collect()
     };
     let pausing: fn(&Closed) -> Duration = |round| round.pausing;
     let opening: fn(&Closed) -> Duration = |round| round.opening;
     let whole: fn(&Closed) -> Duration = |round| round.pausing + round.opening;
-    for (name, rounds) in [("bare fan-out", &bare), ("window", &windows)] {
-        table.add(&format!("1,000 members, {name}: pausing"), "ms", &list(rounds, pausing), "");
-        table.add(&format!("1,000 members, {name}: opening"), "ms", &list(rounds, opening), "");
-        table.add(&format!("1,000 members, {name}: both"), "ms", &list(rounds, whole), "");
-        table.add(&format!("1,000 members, {name}: own CPU"), "ms", &list(rounds, |round| round.cpu[0]), "");
-        table.add(&format!("1,000 members, {name}: members' CPU"), "ms", &list(rounds, |round| round.cpu[1]), "");
+    for (name, rounds) in [("bare fan-out", bare), ("window", windows)] {
+        table.add(&format!("{over}, {name}: pausing"), "ms", &list(rounds, pausing), "");
+        table.add(&format!("{over}, {name}: opening"), "ms", &list(rounds, opening), "");
+        table.add(&format!("{over}, {name}: both"), "ms", &list(rounds, whole), "");
+        table.add(&format!("{over}, {name}: own CPU"), "ms", &list(rounds, |round| round.cpu[0]), "");
+        table.add(&format!("{over}, {name}: members' CPU"), "ms", &list(rounds, |round| round.cpu[1]), "");
     }
     let ratio: Vec<f64> =
-        bare.iter().zip(&windows).map(|(a, b)| whole(b).as_secs_f64() / whole(a).as_secs_f64()).collect();
-    table.add("1,000 members, window / bare fan-out beside it", "times", &ratio, "1.0 to 1.2");
+        bare.iter().zip(windows).map(|(a, b)| whole(b).as_secs_f64() / whole(a).as_secs_f64()).collect();
+    table.add(&format!("{over}, window / bare fan-out beside it"), "times", &ratio, "1.0 to 1.2");
     for (name, of) in [("pausing", pausing), ("opening", opening), ("both", whole)] {
-        let ratio = median_of(&list(&windows, of)) / median_of(&list(&bare, of));
-        table.add(&format!("1,000 members, median window / median bare: {name}"), "times", &[ratio], "1.0 to 1.2");
+        let ratio = median_of(&list(windows, of)) / median_of(&list(bare, of));
+        table.add(&format!("{over}, median window / median bare: {name}"), "times", &[ratio], "1.0 to 1.2");
     }
 }
 
@@ -111,20 +131,13 @@ async fn fan_out(clients: &[AdminClient<Channel>], members: &Members) -> Closed 
     }
     let opening = begun.elapsed();
     let after = [cpu(own), members.cpu()];
-    Closed { pausing, opening, cpu: [after[0] - before[0], after[1] - before[1]] }
+    Closed { pausing, opening, verdict: Duration::ZERO, cpu: [after[0] - before[0], after[1] - before[1]] }
 }
 
-async fn engine(addresses: &[String], folder: &Path) -> (Engine, Group) {
+/// An engine with a new catalog, and one group over these clusters.
+pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engine, Group) {
     let hold = Duration::from_secs(2);
     let window = WindowSettings { hold, drain: Duration::from_secs(10), max_pause: Duration::from_secs(20) };
-    let cluster = Cluster {
-        name: "all".to_owned(),
-        product: Product::Custom,
-        stage: 0,
-        source: Source::Addresses(addresses.to_vec()),
-        tls: None,
-    };
-    let clusters = BTreeMap::from([("all".to_owned(), cluster)]);
     let group = Group {
         name: "bench".to_owned(),
         schedule: None,
@@ -157,6 +170,7 @@ async fn window(engine: &Engine, group: &Group, members: &Members) -> Closed {
     let order = Order { trigger: Trigger::Command, slot: None, limit: None };
     let mut handle = engine.begin(group, order).expect("the group is idle");
     let status = handle.finished().await;
+    let told = jiff::Timestamp::now();
     let after = [cpu(own), members.cpu()];
     let outcome = status.outcome.expect("a finished window has its outcome");
     assert_eq!(outcome.verdict, Verdict::Consistent, "{:?}", outcome.reasons);
@@ -165,5 +179,8 @@ async fn window(engine: &Engine, group: &Group, members: &Members) -> Closed {
     let first = status.first_pause.expect("it paused");
     let paused = status.pause_completed.expect("all acknowledged").duration_since(first);
     let pausing = Duration::try_from(paused).expect("forward");
-    Closed { pausing, opening: beyond - pausing, cpu: [after[0] - before[0], after[1] - before[1]] }
+    let opened = status.unpause_started.expect("it opened");
+    let verdict = Duration::try_from(told.duration_since(opened)).expect("forward");
+    let cpu = [after[0] - before[0], after[1] - before[1]];
+    Closed { pausing, opening: beyond - pausing, verdict, cpu }
 }

@@ -7,9 +7,12 @@
 
 mod appends;
 mod fan_out;
+mod kubernetes;
 mod members;
 mod program;
 mod simulation;
+#[path = "../../tests/support/mod.rs"]
+mod support;
 mod table;
 
 use table::Table;
@@ -21,10 +24,11 @@ const FEW: usize = 10;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, count] = arguments.as_slice()
+    if let [role, count, port @ ..] = arguments.as_slice()
         && role == members::ROLE
     {
-        return members::serve(count.parse().expect("a number of members"));
+        let port = port.first().map(|port| port.parse().expect("a port"));
+        return members::serve(count.parse().expect("a number of members"), port);
     }
     if let Some(windows) = std::env::var("STILLPOINT_WINDOWS").ok().map(|text| text.parse().expect("a number")) {
         return simulation::long_run(windows);
@@ -43,6 +47,9 @@ fn main() {
     }
     if wanted("memory") {
         program::memory(&mut table);
+    }
+    if wanted("kubernetes") {
+        kubernetes::measure(&mut table);
     }
     if wanted("appends") {
         appends::measure(&mut table);

@@ -2,7 +2,7 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use stillpoint::sim::{Call, Flavour, Request, SimMember};
@@ -16,16 +16,19 @@ pub fn raise_open_files() {
     setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most }).expect("the soft limit may be raised");
 }
 
-/// The members' process: it ends when its standard input does.
-pub fn serve(count: usize) {
+/// The members' process: it ends when its standard input does. With a port, each listens there on an address of its
+/// own; without, on any port of one address.
+pub fn serve(count: usize, port: Option<u16>) {
     raise_open_files();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let _entered = runtime.enter();
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let flavours = Flavour::ALL.into_iter().cycle().take(count);
-    let members: Vec<SimMember> =
-        flavours.map(|flavour| SimMember::start(any, flavour, None).expect("a port is free")).collect();
+    let place = |index: usize| port.map_or(any, |port| SocketAddr::from((own_address(index), port)));
+    let flavours = Flavour::ALL.into_iter().cycle().take(count).enumerate();
+    let members: Vec<SimMember> = flavours
+        .map(|(index, flavour)| SimMember::start(place(index), flavour, None).expect("the address is free"))
+        .collect();
     let addresses: Vec<String> = members.iter().map(|member| member.address().to_string()).collect();
     println!("{}", addresses.join(" "));
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
@@ -56,6 +59,12 @@ fn answer(members: &[SimMember], line: &str) -> String {
     format!("{first} {last} {}", firsts.len())
 }
 
+/// Where the tests' pods are not.
+fn own_address(index: usize) -> Ipv4Addr {
+    let host = u32::try_from(index).expect("not that many") + 1;
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 40, 0, 0)) + host)
+}
+
 fn nanos(at: SystemTime) -> u128 {
     at.duration_since(UNIX_EPOCH).expect("after 1970").as_nanos()
 }
@@ -78,11 +87,20 @@ pub struct Asked {
 }
 
 impl Members {
-    /// Starts that many in a process of their own.
+    /// Starts that many in a process of their own, on one address.
     pub fn start(count: usize) -> Self {
+        Self::start_with(&[&count.to_string()], count)
+    }
+
+    /// The same, each on an address of its own and all on that port, as pods are.
+    pub fn start_as_pods(count: usize, port: u16) -> Self {
+        Self::start_with(&[&count.to_string(), &port.to_string()], count)
+    }
+
+    fn start_with(arguments: &[&str], count: usize) -> Self {
         let program = std::env::current_exe().expect("the bench's own path");
         let mut command = Command::new(program);
-        command.args([ROLE, &count.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(ROLE).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = command.spawn().expect("start the members");
         let answers = BufReader::new(process.stdout.take().expect("standard output is a pipe"));
         let commands = process.stdin.take();

@@ -14,25 +14,30 @@ const KILLS: usize = 6;
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A folder with a config for the members, and the program started in it.
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
     fn new(members: &Members, hold: &str) -> Self {
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let addresses: Vec<String> = members.addresses.iter().map(|address| format!("\"{address}\"")).collect();
+        let cluster = format!("      all: {{product: custom, addresses: [{}]}}\n", addresses.join(", "));
+        Self::over("1h", hold, &cluster)
+    }
+
+    /// With these lines below `clusters`.
+    pub fn over(sweep_interval: &str, hold: &str, clusters: &str) -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let config = format!(
-            "daemon:\n  catalog: sqlite://{}/catalog.db\n  http: null\n  sweep_interval: 1h\ngroups:\n  bench:\n    window: {{hold: \
-             {hold}, drain: 5s, max_pause: 120s}}\n    clusters:\n      all: {{product: custom, addresses: [{}]}}\n",
-            folder.path().display(),
-            addresses.join(", ")
+            "daemon:\n  catalog: sqlite://{}/catalog.db\n  http: null\n  sweep_interval: {sweep_interval}\ngroups:\n  bench:\n    \
+             window: {{hold: {hold}, drain: 5s, max_pause: 120s}}\n    clusters:\n{clusters}",
+            folder.path().display()
         );
         std::fs::write(folder.path().join("config.yaml"), config).expect("the config is written");
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -55,8 +60,16 @@ impl Place {
         );
     }
 
+    /// What a command of the program prints.
+    pub fn output(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
+        let output = command.arg("--config").arg(self.path("config.yaml")).args(arguments).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("it prints text")
+    }
+
     /// The daemon, ready.
-    fn daemon(&self) -> Program {
+    pub fn daemon(&self) -> Program {
         let daemon = self.start(&["run"]);
         wait_for(&self.path("run.log"), "ready:");
         daemon
@@ -71,17 +84,25 @@ fn wait_for(log: &Path, part: &str) {
     }
 }
 
-struct Program {
+pub struct Program {
     process: Child,
     begun: SystemTime,
 }
 
 impl Program {
     /// A field of `/proc/<id>/status`, in MiB.
-    fn mebibytes(&self, field: &str) -> f64 {
+    pub fn mebibytes(&self, field: &str) -> f64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
         let line = status.lines().find(|line| line.starts_with(field)).expect("the kernel tells");
         line.split_whitespace().nth(1).and_then(|text| text.parse::<f64>().ok()).expect("kilobytes") / 1024.0
+    }
+
+    /// The processor time of all its threads until now, in steps of 10 ms.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).expect("it runs");
+        let (_, fields) = stat.rsplit_once(") ").expect("its name is in parentheses");
+        let ticks = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().expect("ticks"));
+        ticks.sum::<f64>() / 100.0
     }
 
     fn kill(mut self) {
@@ -89,7 +110,7 @@ impl Program {
     }
 
     /// Ends in order: a verdict that is known and not yet durable is not left to the next start.
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("it runs");
         self.wait();
     }
