@@ -175,13 +175,20 @@ impl Finder {
 /// # Errors
 /// A cluster's TLS files cannot be used.
 pub(super) fn clients(finder: &Finder, group: &Group, members: &[Member]) -> Result<Vec<AdminClient>, Reason> {
-    let mut connectors = BTreeMap::new();
-    for cluster in group.clusters.values() {
-        let connector = Connector::new(cluster, &finder.kubernetes)
-            .map_err(|error| Reason::new(Code::Unreachable, format!("{}: {error}", cluster.name)))?;
-        connectors.insert(cluster.name.as_str(), connector);
-    }
+    let connectors = connectors(finder, group)?;
     Ok(members.iter().filter_map(|member| Some(connectors.get(member.cluster.as_str())?.client(member))).collect())
+}
+
+/// By cluster: what makes its members' clients.
+///
+/// # Errors
+/// A cluster's TLS files cannot be used.
+pub(super) fn connectors<'a>(finder: &Finder, group: &'a Group) -> Result<BTreeMap<&'a str, Connector>, Reason> {
+    let connector = |cluster: &Cluster| {
+        Connector::new(cluster, &finder.kubernetes)
+            .map_err(|error| Reason::new(Code::Unreachable, format!("{}: {error}", cluster.name)))
+    };
+    group.clusters.values().map(|cluster| Ok((cluster.name.as_str(), connector(cluster)?))).collect()
 }
 
 /// Clients for an intent, whatever became of the config since: a cluster that is gone from its group is looked for in

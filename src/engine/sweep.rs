@@ -37,14 +37,18 @@ pub struct Swept {
 /// The members cannot be found.
 pub async fn sweep(finder: &Finder, group: &Group) -> Result<Swept, Reason> {
     let Found { members, against, unlisted, .. } = finder.find(group).await?;
-    let clients = find::clients(finder, group, &members)?;
-    let looks = members.into_iter().zip(clients).map(|(member, client)| async move {
-        let paused = match client.check_paused(LOOK_DEADLINE).await {
-            Answer::Looked { paused } => Ok(paused),
-            Answer::Ok => Err("it answered a question with something else".to_owned()),
-            Answer::Failed(failure) => Err(failure.detail),
-        };
-        Sighting { member, paused }
+    let connectors = find::connectors(finder, group)?;
+    let looks = members.into_iter().filter_map(|member| {
+        let connector = connectors.get(member.cluster.as_str())?;
+        // Made when its turn comes: a thousand clients at once are more than the rest of the daemon.
+        Some(async move {
+            let paused = match connector.client(&member).check_paused(LOOK_DEADLINE).await {
+                Answer::Looked { paused } => Ok(paused),
+                Answer::Ok => Err("it answered a question with something else".to_owned()),
+                Answer::Failed(failure) => Err(failure.detail),
+            };
+            Sighting { member, paused }
+        })
     });
     let mut seen: Vec<Sighting> = futures_util::stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
     seen.sort_by(|a, b| a.member.cmp(&b.member));
