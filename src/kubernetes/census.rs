@@ -2,7 +2,7 @@
 
 use super::baseline::{Baseline, Listed};
 use super::client::{Ground, Kubernetes, Problem};
-use super::facts::{self, Workloads};
+use super::facts::{self, Set, Workload, Workloads};
 use super::release::{APP, Holdings};
 use crate::config::{self, Cluster, Coverage, Group, Namespace, Pods, Source};
 use crate::domain::{Code, Member, Product, Reason};
@@ -56,9 +56,9 @@ struct Lists {
     products: (Vec<Pod>, String),
     selected: Vec<(Vec<Pod>, String)>,
     services: Vec<Service>,
-    deployments: (Vec<Deployment>, String),
-    stateful_sets: (Vec<StatefulSet>, String),
-    replica_sets: Vec<ReplicaSet>,
+    deployments: (Vec<Workload>, String),
+    stateful_sets: (Vec<Workload>, String),
+    replica_sets: Vec<Set>,
 }
 
 /// Names the pods of every product that has a chart.
@@ -141,7 +141,7 @@ async fn lists(ground: &Ground, wanted: &Wanted<'_>) -> Result<Lists, Problem> {
 }
 
 fn survey(ground: Ground, wanted: &Wanted<'_>, lists: Lists) -> Result<Survey, Reason> {
-    let workloads = Workloads::new(&lists.deployments.0, &lists.stateful_sets.0, &lists.replica_sets);
+    let workloads = Workloads::new(lists.deployments.0.into_iter().chain(lists.stateful_sets.0), lists.replica_sets);
     let holdings =
         Holdings { ground: &ground, products: &lists.products.0, services: &lists.services, workloads: &workloads };
     let mut baseline = Baseline::new(wanted.group);

@@ -1,22 +1,28 @@
 //! The API servers that a config names.
 
+use super::slim::{Page, Slim};
 use crate::config::Namespace;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::Request;
 use kube::{Client, Config, Resource};
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tower::limit::ConcurrencyLimitLayer;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How many objects a list answers with at once.
-const PAGE: u32 = 500;
+/// How many requests wait for an answer of one API server at once: it refuses a burst of some hundreds of one client,
+/// and each takes a connection. A watch counts until it stands.
+const REQUESTS_AT_ONCE: usize = 32;
+/// How many objects a list answers with at once; a page is held twice and more, as it came and as it is read.
+const PAGE: u32 = 50;
 /// A list of more pages than this is a mistake.
-const MOST_PAGES: usize = 200;
+const MOST_PAGES: usize = 2_000;
 
 type Key = (Option<PathBuf>, Option<String>);
 
@@ -68,7 +74,9 @@ impl Kubernetes {
         config.write_timeout = Some(WRITE_TIMEOUT);
         config.read_timeout = None;
         let (url, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
-        let client = Client::try_from(config).map_err(|error| format!("cannot speak to {url}: {}", chain(&error)))?;
+        let builder =
+            ClientBuilder::try_from(config).map_err(|error| format!("cannot speak to {url}: {}", chain(&error)))?;
+        let client = builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build();
         let server = Server { client, url, default_namespace, context: namespace.context.clone() };
         self.servers().insert(key, server.clone());
         Ok(server)
@@ -138,22 +146,27 @@ impl Ground {
     ///
     /// # Errors
     /// One sentence, with the API server's own words.
-    pub async fn list<K>(&self, selector: &str) -> Result<(Vec<K>, String), Problem>
+    pub async fn list<K>(&self, selector: &str) -> Result<(Vec<K::Kept>, String), Problem>
     where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug,
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Slim,
     {
-        let api = self.api::<K>();
+        let lists = Request::new(K::url_path(&(), Some(&self.namespace)));
         let mut params = ListParams::default().limit(PAGE).labels(selector);
         let mut all = Vec::new();
         for _ in 0..MOST_PAGES {
-            let page = api.list(&params).await.map_err(|error| self.problem(&error))?;
-            all.extend(page.items);
+            let page = self.page::<K>(&lists, &params).await.map_err(|error| self.problem(&error))?;
+            all.extend(page.items.into_iter().flatten().map(K::keep));
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
                 None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
             }
         }
         Err(Problem::other(format!("a list in {} does not end", self.place())))
+    }
+
+    async fn page<K: Slim>(&self, lists: &Request, params: &ListParams) -> kube::Result<Page<K::Read>> {
+        let request = lists.list(params).map_err(kube::Error::BuildRequest)?;
+        self.server.client.request(request).await
     }
 
     /// What an error of the client means, in one sentence.

@@ -22,6 +22,17 @@ pub(super) struct Workload {
     pub leaving: bool,
 }
 
+/// A ReplicaSet.
+#[derive(Debug, Clone)]
+pub(super) enum Set {
+    /// A Deployment's: it only leads there, and a Deployment keeps ten old ones.
+    Of {
+        name: String,
+        owner: OwnerReference,
+    },
+    Alone(Workload),
+}
+
 /// The workloads of a namespace, by kind and name.
 #[derive(Debug, Default)]
 pub(super) struct Workloads {
@@ -75,17 +86,20 @@ fn left_old(object: &StatefulSet) -> u32 {
     }
 }
 
-fn replica_set(object: &ReplicaSet) -> Workload {
+pub(super) fn replica_set(object: &ReplicaSet) -> Set {
+    if let Some(owner) = controller(&object.metadata) {
+        return Set::Of { name: object.metadata.name.clone().unwrap_or_default(), owner: owner.clone() };
+    }
     let status = object.status.clone().unwrap_or_default();
     let replicas = object.spec.replicas;
     let made = count(Some(status.replicas));
-    workload(
+    Set::Alone(workload(
         "ReplicaSet",
         &object.metadata,
         replicas,
         (status.observed_generation, status.ready_replicas),
         Made { made, updated: made, spec: fingerprint(&object.spec) },
-    )
+    ))
 }
 
 struct Made {
@@ -127,16 +141,15 @@ fn workload(
 }
 
 impl Workloads {
-    pub fn new(deployments: &[Deployment], stateful_sets: &[StatefulSet], replica_sets: &[ReplicaSet]) -> Self {
+    pub fn new(workloads: impl IntoIterator<Item = Workload>, replica_sets: Vec<Set>) -> Self {
         let mut all = Self::default();
-        deployments.iter().for_each(|object| all.add(deployment(object)));
-        stateful_sets.iter().for_each(|object| all.add(stateful_set(object)));
-        for object in replica_sets {
-            match controller(&object.metadata) {
-                Some(owner) => {
-                    all.behind.insert(object.metadata.name.clone().unwrap_or_default(), owner.clone());
+        workloads.into_iter().for_each(|workload| all.add(workload));
+        for set in replica_sets {
+            match set {
+                Set::Of { name, owner } => {
+                    all.behind.insert(name, owner);
                 }
-                None => all.add(replica_set(object)),
+                Set::Alone(workload) => all.add(workload),
             }
         }
         all

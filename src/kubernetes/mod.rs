@@ -13,6 +13,7 @@ mod gone;
 mod leases;
 pub mod rbac;
 mod release;
+mod slim;
 mod watch;
 mod wide;
 
