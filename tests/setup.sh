@@ -96,33 +96,36 @@ disable_services() {
   done
 }
 
-# jars NAME WHICH-TESTS: the pom's jars; the pom beside them says what they are
-jars() {
-  local pom=$here/support/scalardb/$1/pom.xml to=$cache/$1
-  if cmp -s "$pom" "$to/pom.xml"; then return; fi
-  have mvn || { lacks "the jars of $1" "$2"; return; }
-  say "fetching the jars of $1"
+# made WHAT WHICH-TESTS FOLDER FILE… -- COMMAND…: runs the command with a new folder behind its arguments, unless the
+# cache's folder was made of these very files, whose copies in it say so
+made() {
+  local what=$1 tests=$2 to=$cache/$3 sources=() source same=yes
+  shift 3
+  while [ "$1" != -- ]; do
+    sources+=("$1")
+    shift
+  done
+  shift
+  for source in "${sources[@]}"; do cmp -s "$source" "$to/$(basename "$source")" || same=no; done
+  if [ "$same" = yes ]; then return; fi
+  say "making $what"
   rm -rf "$to" "$to.partial"
-  if retried mvn -B -q -f "$pom" dependency:copy-dependencies -DoutputDirectory="$to.partial"; then
-    cp "$pom" "$to.partial/pom.xml" && mv "$to.partial" "$to"
+  mkdir -p "$to.partial"
+  if "$@" "$to.partial"; then
+    cp "${sources[@]}" "$to.partial/" && mv "$to.partial" "$to"
   else
-    lacks "the jars of $1" "$2"
+    lacks "$what" "$tests"
   fi
 }
 
-# the transfer client; the source beside the classes says what they are
-transfer_client() {
-  local source=$here/support/scalardb/Transfer.java to=$cache/transfer
-  if cmp -s "$source" "$to/Transfer.java" && [ "$to/Transfer.class" -nt "$cache/server/pom.xml" ]; then return; fi
-  [ -e "$cache/server/pom.xml" ] || { lacks "the transfer client" "$databases"; return; }
-  say "compiling the transfer client"
-  rm -rf "$to" "$to.partial"
-  mkdir -p "$to.partial"
-  if jdk_there && javac -proc:none -cp "$cache/server/*" -d "$to.partial" "$source"; then
-    cp "$source" "$to.partial/" && mv "$to.partial" "$to"
-  else
-    lacks "the transfer client" "$databases"
-  fi
+# POM FOLDER
+fetch_jars() {
+  have mvn && retried mvn -B -q -f "$1" dependency:copy-dependencies -DoutputDirectory="$2"
+}
+
+# SOURCE FOLDER
+compile_transfers() {
+  [ -e "$cache/server/pom.xml" ] && jdk_there && javac -proc:none -cp "$cache/server/*" -d "$2" "$1"
 }
 
 go_there() {
@@ -144,34 +147,16 @@ go_tool() {
   go_there
 }
 
-# etcd, the API server, the controllers, kubectl and helm; the modules' sums beside them say what they are
-kubernetes_programs() {
-  local from=$here/support/kubernetes to=$cache/kubernetes
-  if cmp -s "$from/go.sum" "$to/go.sum" && cmp -s "$from/build.sh" "$to/build.sh"; then return; fi
-  go_tool || { lacks "Go" "$kubernetes"; return; }
-  say "building the programs of Kubernetes (about ten minutes the first time)"
-  rm -rf "$to" "$to.partial"
-  mkdir -p "$to.partial"
-  if retried "$from/build.sh" "$to.partial"; then
-    cp "$from/go.sum" "$from/build.sh" "$to.partial/" && mv "$to.partial" "$to"
-  else
-    lacks "the programs of Kubernetes" "$kubernetes"
-  fi
+# etcd, the API server, the controllers, kubectl and helm: SCRIPT FOLDER
+build_kubernetes() {
+  say "the programs of Kubernetes take about ten minutes the first time"
+  go_tool && retried "$1" "$2"
 }
 
-# the kubelet that forwards ports; the source beside it says what it is
-kubelet_program() {
-  local from=$here/support/kubelet to=$cache/kubelet
-  if cmp -s "$from/main.go" "$to/main.go" && cmp -s "$from/go.sum" "$to/go.sum"; then return; fi
-  go_tool || { lacks "Go" "$kubernetes"; return; }
-  say "building the kubelet of the tests"
-  rm -rf "$to" "$to.partial"
-  mkdir -p "$to.partial"
-  if (cd "$from" && CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -mod=readonly" retried go build -o "$to.partial/kubelet" .); then
-    cp "$from/main.go" "$from/go.sum" "$to.partial/" && mv "$to.partial" "$to"
-  else
-    lacks "the kubelet of the tests" "$kubernetes"
-  fi
+# the kubelet that forwards ports: SOURCES FOLDER
+build_kubelet() {
+  go_tool || return
+  CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -mod=readonly" retried go build -C "$1" -o "$2/kubelet" .
 }
 
 databases="tests/databases.rs and tests/real"
@@ -192,12 +177,17 @@ package strace "the tests of what is on disk before a pause" have strace
 package umoci "tests/chart" have umoci
 disable_services
 
-kubernetes_programs
-kubelet_program
-jars server "$databases"
-jars loader "$databases"
-jars admin "$databases"
-transfer_client
+support=$here/support
+made "the programs of Kubernetes" "$kubernetes" kubernetes "$support/kubernetes/go.sum" "$support/kubernetes/build.sh" -- \
+  build_kubernetes "$support/kubernetes/build.sh"
+made "the kubelet of the tests" "$kubernetes" kubelet "$support/kubelet/main.go" "$support/kubelet/go.sum" -- \
+  build_kubelet "$support/kubelet"
+for name in server loader admin; do
+  made "the jars of $name" "$databases" "$name" "$support/scalardb/$name/pom.xml" -- \
+    fetch_jars "$support/scalardb/$name/pom.xml"
+done
+made "the transfer client" "$databases" transfer "$support/scalardb/Transfer.java" "$support/scalardb/server/pom.xml" -- \
+  compile_transfers "$support/scalardb/Transfer.java"
 
 if [ "${#missing[@]}" -gt 0 ]; then
   printf 'setup: MISSING %s\n' "${missing[@]}" >&2
