@@ -4,7 +4,7 @@ use super::Exit;
 use super::output::{Format, complain, table};
 use crate::config::{Config, Group};
 use crate::engine::{Finder, Sighting, sweep};
-use crate::kubernetes::Unseen;
+use crate::kubernetes::{Depth, Unseen};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub async fn members<'a>(
     let mut told = Vec::new();
     let mut exit = Exit::Good;
     for group in groups {
-        match sweep(&finder, group).await {
+        match sweep(&finder, group, Depth::Workloads).await {
             Ok(swept) => {
                 for reason in &swept.against {
                     complain(format_args!("{}: a window would be refused: {reason}", group.name));

@@ -5,6 +5,7 @@ use super::output::{Format, table, zone};
 use crate::config::{Config, Group};
 use crate::daemon::schedule::next_slot;
 use crate::engine::{Clock, Finder, Swept, sweep};
+use crate::kubernetes::Depth;
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ struct Cluster {
 pub async fn plan(config: &Arc<Config>, group: &Group, output: Format) -> anyhow::Result<Exit> {
     let mut reasons = Vec::new();
     let mut clusters = Vec::new();
-    match sweep(&Finder::new(config.clone())?, group).await {
+    match sweep(&Finder::new(config.clone())?, group, Depth::Workloads).await {
         Err(reason) => reasons.push(reason.to_string()),
         Ok(Swept { clusters: seen, against, .. }) => {
             reasons.extend(against.iter().map(ToString::to_string));

@@ -3,6 +3,7 @@
 use super::Service;
 use crate::config::Group;
 use crate::engine::{Sighting, Swept, sweep};
+use crate::kubernetes::Depth;
 use crate::observe::metrics::Look;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,7 @@ pub(super) async fn sweep_for_ever(service: Service, group: Group) {
         if service.engine.window_of(&group.name).is_some() {
             continue;
         }
-        match sweep(&service.engine.finder, &group).await {
+        match sweep(&service.engine.finder, &group, Depth::Pods).await {
             // A window that began meanwhile tells more than this look.
             Ok(_) if service.engine.window_of(&group.name).is_some() => {}
             Ok(Swept { clusters, unlisted, .. }) => {

@@ -2,7 +2,7 @@
 
 use crate::config::{Cluster, Config, Coverage, Group, Source};
 use crate::domain::{Code, Evidence, Gone, Member, Product, Reason};
-use crate::kubernetes::{Census, Change, Kubernetes, Leases, News, OwnPod, WideLook};
+use crate::kubernetes::{Census, Change, Depth, Kubernetes, Leases, News, OwnPod, WideLook};
 use crate::scalar::discovery::{DiscoveryError, Dns, resolve};
 use crate::scalar::{AdminClient, Connector};
 use futures_util::future::try_join_all;
@@ -66,8 +66,8 @@ impl Finder {
     ///
     /// # Errors
     /// A cluster whose members cannot be found.
-    pub async fn find(&self, group: &Group) -> Result<Found, Reason> {
-        let (mut members, mut census) = tokio::try_join!(self.by_address(group), self.in_kubernetes(group))?;
+    pub async fn find(&self, group: &Group, depth: Depth) -> Result<Found, Reason> {
+        let (mut members, mut census) = tokio::try_join!(self.by_address(group), self.in_kubernetes(group, depth))?;
         let (mut against, mut unlisted) = (Vec::new(), Vec::new());
         if let Some(census) = &mut census {
             members.append(&mut census.members);
@@ -98,7 +98,7 @@ impl Finder {
         found.map_err(|error| Reason::new(Code::Discovery, format!("{}: {error}", cluster.name)))
     }
 
-    async fn in_kubernetes(&self, group: &Group) -> Result<Option<Census>, Reason> {
+    async fn in_kubernetes(&self, group: &Group, depth: Depth) -> Result<Option<Census>, Reason> {
         if !group.clusters.values().any(|cluster| matches!(cluster.source, Source::Kubernetes(_))) {
             return Ok(None);
         }
@@ -109,7 +109,7 @@ impl Finder {
             .filter(|other| other.name != group.name)
             .flat_map(|other| other.clusters.values())
             .collect();
-        self.kubernetes.census(group, &others, FIND_DEADLINE).await.map(Some)
+        self.kubernetes.census(group, &others, depth, FIND_DEADLINE).await.map(Some)
     }
 
     /// Takes the Leases of the group's clusters in Kubernetes, in the name of this host and of the catalog, which only

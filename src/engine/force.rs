@@ -5,6 +5,7 @@ use crate::catalog::OpenWindow;
 use crate::clock::Clock;
 use crate::config::Group;
 use crate::domain::{Gone, Member, Reason};
+use crate::kubernetes::Depth;
 use crate::scalar::{AdminClient, Answer};
 use crate::window::{ASK_DEADLINE, DOUBT_POLL, GRACE, MARGIN, POD_DEADLINE};
 use std::collections::BTreeSet;
@@ -42,7 +43,7 @@ pub async fn force_open(
     left: &Unopened,
     tell: impl Fn(String),
 ) -> Result<usize, Reason> {
-    let members = finder.find(group).await?.members;
+    let members = finder.find(group, Depth::Pods).await?.members;
     let clients = find::clients(finder, group, &members)?;
     let opening = Opening { finder, group: &group.name, doubt: Duration::ZERO, left, tell: &tell };
     opening.all(&members, &clients).await;

@@ -17,6 +17,7 @@ pub use sweep::{Sighting, Swept, sweep};
 use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
 use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
+use crate::kubernetes::Depth;
 use crate::observe::Metrics;
 use crate::scalar::AdminClient;
 use crate::window::{Input, Plan, Window};
@@ -170,7 +171,7 @@ impl Engine {
 
     async fn prepare(&self, group: &Group) -> Result<(Found, Vec<AdminClient>, Surroundings), Vec<Reason>> {
         let one = |reason| vec![reason];
-        let found = self.finder.find(group).await.map_err(one)?;
+        let found = self.finder.find(group, Depth::Workloads).await.map_err(one)?;
         if !found.against.is_empty() {
             return Err(found.against);
         }

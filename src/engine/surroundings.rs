@@ -3,7 +3,7 @@
 use super::find::Finder;
 use crate::config::Group;
 use crate::domain::{Code, Member, Reason};
-use crate::kubernetes::{Census, Change, Leases, Watch};
+use crate::kubernetes::{Census, Change, Depth, Leases, Watch};
 use crate::window::{Input, POD_DEADLINE};
 use futures_util::future::{BoxFuture, FutureExt, ready};
 use std::sync::Arc;
@@ -108,7 +108,7 @@ impl Surroundings {
 }
 
 async fn census(finder: &Finder, group: &Group, watch: Option<Arc<Watch>>) -> Result<Vec<Member>, Reason> {
-    let found = finder.find(group).await?;
+    let found = finder.find(group, Depth::Workloads).await?;
     if let (Some(watch), Some(census)) = (watch, &found.census) {
         watch.catch_up(census, CATCH_UP_DEADLINE).await?;
     }

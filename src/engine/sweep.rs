@@ -3,6 +3,7 @@
 use super::find::{self, Finder, Found};
 use crate::config::Group;
 use crate::domain::Reason;
+use crate::kubernetes::Depth;
 use crate::scalar::Answer;
 use futures_util::StreamExt;
 use std::collections::BTreeMap;
@@ -25,7 +26,7 @@ pub struct Sighting {
 pub struct Swept {
     /// By cluster, sorted.
     pub clusters: BTreeMap<String, Vec<Sighting>>,
-    /// What would refuse a window, before any member is asked.
+    /// What would refuse a window, before any member is asked; workloads are told of only when they were read.
     pub against: Vec<Reason>,
     /// Scalar workloads in the group's namespaces that no group names.
     pub unlisted: Vec<String>,
@@ -35,8 +36,8 @@ pub struct Swept {
 ///
 /// # Errors
 /// The members cannot be found.
-pub async fn sweep(finder: &Finder, group: &Group) -> Result<Swept, Reason> {
-    let Found { members, against, unlisted, .. } = finder.find(group).await?;
+pub async fn sweep(finder: &Finder, group: &Group, depth: Depth) -> Result<Swept, Reason> {
+    let Found { members, against, unlisted, .. } = finder.find(group, depth).await?;
     let connectors = find::connectors(finder, group)?;
     let looks = members.into_iter().filter_map(|member| {
         let connector = connectors.get(member.cluster.as_str())?;

@@ -43,12 +43,22 @@ impl std::fmt::Debug for Survey {
     }
 }
 
+/// How much is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Members and their pods, and what no group names: enough to ask and to open them.
+    Pods,
+    /// The workloads behind them too, and whether those are at rest: what a window asks for.
+    Workloads,
+}
+
 /// A group's clusters in one namespace, and the other groups' clusters.
 struct Wanted<'a> {
     group: &'a Group,
     namespace: &'a Namespace,
     clusters: Vec<(&'a Cluster, &'a Pods)>,
     others: &'a [&'a Cluster],
+    depth: Depth,
 }
 
 /// What the API server answered.
@@ -73,7 +83,13 @@ impl Kubernetes {
     ///
     /// # Errors
     /// `discovery`: a cluster whose members cannot be found; one sentence that begins with its name.
-    pub async fn census(&self, group: &Group, others: &[&Cluster], deadline: Duration) -> Result<Census, Reason> {
+    pub async fn census(
+        &self,
+        group: &Group,
+        others: &[&Cluster],
+        depth: Depth,
+        deadline: Duration,
+    ) -> Result<Census, Reason> {
         let mut namespaces: BTreeMap<&Namespace, Vec<(&Cluster, &Pods)>> = BTreeMap::new();
         for cluster in group.clusters.values() {
             if let Source::Kubernetes(config::Kubernetes { namespace, pods, .. }) = &cluster.source {
@@ -82,7 +98,7 @@ impl Kubernetes {
         }
         let mut surveys = Vec::new();
         for (namespace, clusters) in namespaces {
-            let wanted = Wanted { group, namespace, clusters, others };
+            let wanted = Wanted { group, namespace, clusters, others, depth };
             surveys.push(self.survey_in_time(wanted, deadline));
         }
         let mut surveys = try_join_all(surveys).await?;
@@ -129,14 +145,14 @@ async fn lists(ground: &Ground, wanted: &Wanted<'_>) -> Result<Lists, Problem> {
     let products = products();
     let releases = wanted.clusters.iter().any(|(_, pods)| matches!(pods, Pods::Release(_)));
     let services = async { if releases { Ok(ground.list::<Service>(&products).await?.0) } else { Ok(Vec::new()) } };
-    let (products, selected, services, deployments, stateful_sets, replica_sets) = tokio::try_join!(
-        ground.list::<Pod>(&products),
-        try_join_all(selected),
-        services,
-        ground.list::<Deployment>(""),
-        ground.list::<StatefulSet>(""),
-        ground.list::<ReplicaSet>(""),
-    )?;
+    let workloads = async {
+        if wanted.depth == Depth::Pods {
+            return Ok(Default::default());
+        }
+        tokio::try_join!(ground.list::<Deployment>(""), ground.list::<StatefulSet>(""), ground.list::<ReplicaSet>(""),)
+    };
+    let (products, selected, services, (deployments, stateful_sets, replica_sets)) =
+        tokio::try_join!(ground.list::<Pod>(&products), try_join_all(selected), services, workloads)?;
     Ok(Lists { products, selected, services, deployments, stateful_sets, replica_sets: replica_sets.0 })
 }
 

@@ -17,7 +17,7 @@ mod slim;
 mod watch;
 mod wide;
 
-pub use census::Census;
+pub use census::{Census, Depth};
 pub use client::Kubernetes;
 pub use events::{News, OwnPod};
 pub use forward::{Forward, Forwarded};

@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use stillpoint::config::{self, Files};
-use stillpoint::kubernetes::Kubernetes;
+use stillpoint::kubernetes::{Depth, Kubernetes};
 use stillpoint::scalar::{Answer, Connector};
 use stillpoint::sim::SimTls;
 
@@ -174,7 +174,7 @@ fn a_pause_is_not_sent_by_a_forward_that_was_opened_after_the_look() {
     rig.config(SHORT, "", &CLUSTERS);
     let config = config::load(&Files::List(vec![rig.path("config.yaml")]), []).unwrap().config;
     let (group, kubernetes) = (&config.groups["shop"], Kubernetes::new());
-    let census = rig.block_on(kubernetes.census(group, &[], LIMIT)).unwrap();
+    let census = rig.block_on(kubernetes.census(group, &[], Depth::Pods, LIMIT)).unwrap();
     let connector = Connector::new(&group.clusters["orders"], &kubernetes).unwrap();
     let client = rig.block_on(async { connector.client(&census.members[0]) });
     let look = || rig.block_on(client.check_paused(LIMIT));
