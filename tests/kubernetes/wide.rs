@@ -6,6 +6,7 @@ use crate::support::process::Process;
 use crate::support::wait_until;
 use serde_json::Value;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 const CLUSTERS: [(&str, &str); 1] = [("orders", "product: scalardb-cluster, kubernetes: {PLACE, release: orders}")];
 
@@ -32,6 +33,9 @@ fn beside_an_unlisted_ledger(name: &str) -> (Rig, String) {
 
 /// Gives the rig's account what `rbac` prints with `--wide`.
 fn grant(rig: &Rig) {
+    // The ClusterRole is the same for all tests, and kubectl looks before it creates.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _granting = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let account = format!("{}:stillpoint", rig.namespace);
     let (code, roles, errors) = rig.run(&["rbac", "--wide", "--serviceaccount", &account]);
     assert_eq!(code, 0, "{errors}");
