@@ -2,7 +2,7 @@
 
 use crate::domain::Gone;
 use crate::scalar::{Answer, FailureKind};
-use crate::window::{APPEND_DEADLINE, ASK_DEADLINE, Call, Effect, Event, Input, POD_DEADLINE, Window};
+use crate::window::{APPEND_DEADLINE, ASK_DEADLINE, Call, Effect, Event, GRACE, Input, POD_DEADLINE, Window};
 use std::time::Duration;
 
 /// The looks of a hold lie no further apart than this.
@@ -72,10 +72,11 @@ impl Witness {
                     self.answered(window, *member, asked, answer);
                     let lost = matches!(answer, Answer::Failed(failure)
                         if matches!(failure.kind, FailureKind::Unknown | FailureKind::Rejected));
-                    // Nobody waits any more for a look that was asked before the opening.
+                    // Nobody waits any more for a look that was asked before the opening, or that is overdue.
+                    let in_time = now <= asked.at + ASK_DEADLINE + GRACE;
                     let waited_for = match self.opening {
-                        Some(opening) => asked.at >= opening,
-                        None => window.unpause_started().is_none(),
+                        Some(opening) => asked.at >= opening && in_time,
+                        None => window.unpause_started().is_none() && in_time,
                     };
                     if self.pods && lost && (waited_for || matches!(asked.call, Call::Pause { .. })) {
                         self.suspect[*member] = Some(now);
