@@ -40,6 +40,8 @@ pub(super) struct Witness {
     found_open: bool,
     /// When the window began to open.
     opening: Option<Duration>,
+    /// When the process last decided: what was overdue then was given up.
+    stepped: Duration,
     /// The members are pods.
     pods: bool,
     /// When the pods were asked for.
@@ -72,8 +74,8 @@ impl Witness {
                     self.answered(window, *member, asked, answer);
                     let lost = matches!(answer, Answer::Failed(failure)
                         if matches!(failure.kind, FailureKind::Unknown | FailureKind::Rejected));
-                    // Nobody waits any more for a look that was asked before the opening, or that is overdue.
-                    let in_time = now <= asked.at + ASK_DEADLINE + GRACE;
+                    // Nobody waits any more for a look that was asked before the opening, or that was given up.
+                    let in_time = self.stepped < asked.at + ASK_DEADLINE + GRACE;
                     let waited_for = match self.opening {
                         Some(opening) => asked.at >= opening && in_time,
                         None => window.unpause_started().is_none() && in_time,
@@ -128,6 +130,7 @@ impl Witness {
 
     /// The process asks for these; what is against them.
     pub fn asks(&mut self, now: Duration, window: &Window, effects: &[Effect]) -> Result<(), &'static str> {
+        self.stepped = now;
         if window.pause_completed().is_some() {
             self.pause_completed.get_or_insert(now);
         }
