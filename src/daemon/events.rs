@@ -57,9 +57,9 @@ fn started_news(window: &str, status: &Status) -> News {
     News { reason: "WindowStarted", action: "Pause", note, warning: false }
 }
 
-/// None while it has no verdict, or members that are not known to be open.
+/// None while it has no verdict: there is none before every member is done.
 fn verdict_news(window: &str, status: &Status) -> Option<News> {
-    let outcome = status.outcome.as_ref().filter(|_| status.concluded())?;
+    let outcome = status.outcome.as_ref()?;
     let reasons = || outcome.reasons.iter().map(Reason::to_string).collect::<Vec<_>>().join("; ");
     let (reason, what) = match (outcome.verdict, outcome.restore_point) {
         (Verdict::Consistent, Some(point)) => {
