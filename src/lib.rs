@@ -2,6 +2,7 @@
 //! and records it as a restore point.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::expect_used, clippy::panic, clippy::unwrap_used))]
 
+pub mod aws;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -14,4 +15,6 @@ pub mod kubernetes;
 pub mod observe;
 pub mod scalar;
 pub mod sim;
+pub mod stores;
+pub mod tracking;
 pub mod window;

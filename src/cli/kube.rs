@@ -116,7 +116,7 @@ mod tests {
 
     fn namespace(kubeconfig: Option<&str>, context: Option<&str>, name: Option<&str>) -> Namespace {
         let KubeFlags { kubeconfig, context, namespace } = flags(kubeconfig, context, name);
-        Namespace { kubeconfig, context, name: namespace }
+        Namespace { kubeconfig, context, eks: None, name: namespace }
     }
 
     #[test]

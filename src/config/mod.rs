@@ -21,8 +21,8 @@ mod yaml;
 
 pub use error::{Errors, Place, Problem};
 pub use model::{
-    Cluster, Config, Connect, Coverage, Daemon, Group, Kubernetes, Namespace, Pods, Schedule, Source, Tls,
-    WindowSettings,
+    Aws, Cluster, Config, Connect, Coverage, Daemon, Dynamodb, Eks, Group, Keep, Kubernetes, Materialize, Namespace,
+    Orphans, Pods, Preflight, Prices, Schedule, Source, Store, StoreKind, Tls, WindowSettings,
 };
 pub use schedule::parse as parse_cron;
 pub use schema::json_schema;

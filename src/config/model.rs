@@ -44,6 +44,105 @@ pub struct Group {
     pub ignore: Vec<String>,
     /// Never empty.
     pub clusters: BTreeMap<String, Cluster>,
+    pub stores: BTreeMap<String, Store>,
+    /// Which restore points' backups are kept.
+    pub keep: Keep,
+}
+
+/// One database that is restored to the point.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Store {
+    pub name: String,
+    pub preflight: Preflight,
+    pub kind: StoreKind,
+}
+
+/// What a store does that cannot give point-in-time recovery now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preflight {
+    /// It refuses the window.
+    Refuse,
+    /// It is logged and noted with the restore point.
+    Warn,
+}
+
+/// The kinds of stores.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StoreKind {
+    Dynamodb(Dynamodb),
+    Rds { aws: Aws, instance: String },
+    Aurora { aws: Aws, cluster: String },
+}
+
+/// Where in AWS something lies, and how one comes to it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Aws {
+    pub region: String,
+    /// Taken on with the credentials that the environment gives; none: those themselves.
+    pub role_arn: Option<String>,
+    pub external_id: Option<String>,
+    /// In place of AWS's own.
+    pub endpoint: Option<String>,
+}
+
+/// DynamoDB tables of one region of an account.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dynamodb {
+    pub aws: Aws,
+    /// Globs over `<namespace>.<table>`; `include` is never empty.
+    pub include: Vec<String>,
+    pub exclude: Vec<String>,
+    /// Stands in front of every table's name physically.
+    pub prefix: String,
+    /// The namespace of ScalarDB's coordinator table `state`; none: it lies in no DynamoDB.
+    pub coordinator: Option<String>,
+    /// The namespace of ScalarDB's tables `metadata` and `namespaces`; none: they lie in no DynamoDB.
+    pub metadata: Option<String>,
+    pub materialize: Materialize,
+    /// Whether what is materialized has the indexes of its table.
+    pub indexes: bool,
+    /// How many tables of the account and region may be restored at once.
+    pub restores_at_once: usize,
+    /// How long a table may take to be restored, or a backup to be made, before that counts as failed.
+    pub materialize_limit: Duration,
+    pub orphans: Orphans,
+    pub prices: Prices,
+}
+
+/// How often restore points are materialized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Materialize {
+    Always,
+    /// The first one of a day, in the schedule's time zone.
+    Daily,
+    /// The first one of a week that begins on Monday.
+    Weekly,
+    Never,
+}
+
+/// What becomes of temporary tables and backups of this catalog's naming that it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    Report,
+    Delete,
+}
+
+/// In US dollars a GB (10^9 bytes), as "Amazon DynamoDB pricing" lists them for a region.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Prices {
+    pub restore: f64,
+    /// A month.
+    pub backup: f64,
+}
+
+/// Which restore points' backups are kept: the newest ones, and the newest one of each of so many days, weeks and
+/// months. All zero: all are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Keep {
+    pub last: usize,
+    pub daily: usize,
+    pub weekly: usize,
+    pub monthly: usize,
 }
 
 /// What a Scalar workload in a group's namespaces does that no group names.
@@ -131,8 +230,17 @@ pub struct Namespace {
     pub kubeconfig: Option<PathBuf>,
     /// None: the current context.
     pub context: Option<String>,
+    /// In place of both.
+    pub eks: Option<Eks>,
     /// None: the context's namespace, or the pod's own.
     pub name: Option<String>,
+}
+
+/// An EKS cluster, reached with a token that the daemon signs itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Eks {
+    pub aws: Aws,
+    pub cluster: String,
 }
 
 /// Which pods of a namespace are a cluster's.

@@ -83,7 +83,7 @@ impl Kubernetes {
     /// # Errors
     /// Why it could not.
     pub async fn tell_own_pod(&self, pod: &OwnPod, news: &News) -> Result<(), String> {
-        let namespace = Namespace { kubeconfig: None, context: None, name: Some(pod.namespace.clone()) };
+        let namespace = Namespace { kubeconfig: None, context: None, eks: None, name: Some(pod.namespace.clone()) };
         let regarding = reference(("v1", "Pod", &pod.name), &pod.namespace, pod.uid.clone());
         self.publish(&namespace, &regarding, news).await
     }

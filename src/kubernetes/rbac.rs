@@ -77,7 +77,7 @@ pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
     let lacks_own = !here.is_empty() && !here.into_iter().any(own);
     let mut grants: Vec<Grant> = namespaces.into_iter().map(grant).collect();
     if lacks_own {
-        let namespace = Namespace { kubeconfig: None, context: None, name: Some(account.namespace.clone()) };
+        let namespace = Namespace { kubeconfig: None, context: None, eks: None, name: Some(account.namespace.clone()) };
         grants.push(self::grant(&namespace, vec![events()], account));
     }
     grants

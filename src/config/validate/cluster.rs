@@ -154,7 +154,7 @@ fn in_kubernetes(
         }
     };
     let kubeconfig = raw.kubeconfig.map(PathBuf::from);
-    let namespace = Namespace { kubeconfig, context: raw.context, name: raw.namespace };
+    let namespace = Namespace { kubeconfig, context: raw.context, eks: None, name: raw.namespace };
     let who = match &pods {
         Pods::Release(release) => format!("release {release}"),
         Pods::Selector { selector, .. } => format!("selector {selector}"),

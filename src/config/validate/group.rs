@@ -3,7 +3,8 @@
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
 use super::super::{
-    Cluster, Coverage, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule, span,
+    Cluster, Coverage, Group, Keep, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule,
+    span,
 };
 use super::{Check, Range, cluster, other_name, store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +50,9 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
         Some(raw::Coverage::Warn) => Coverage::Warn,
         Some(raw::Coverage::Refuse) | None => Coverage::Refuse,
     };
-    Group { name: name.to_owned(), schedule, window, coverage, ignore: raw.ignore.unwrap_or_default(), clusters }
+    let ignore = raw.ignore.unwrap_or_default();
+    let (stores, keep) = (BTreeMap::new(), Keep::default());
+    Group { name: name.to_owned(), schedule, window, coverage, ignore, clusters, stores, keep }
 }
 
 fn window(

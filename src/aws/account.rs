@@ -1,0 +1,151 @@
+//! One way into AWS: a region, and the role that is taken on there.
+
+use super::clock::Dates;
+use super::fault::{Fault, FaultKind};
+use super::limits::Limits;
+use crate::config;
+use aws_config::sts::AssumeRoleProvider;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_runtime_api::client::result::SdkError;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one call may take. One that changes something and is not answered by then may still be carried out.
+pub const CALL_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the credentials may take: a file, the pod's identity, the role.
+const CREDENTIALS_DEADLINE: Duration = Duration::from_secs(15);
+/// How often a call that changes nothing is sent before its error counts.
+const TRIES: u32 = 4;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The accounts that a config names. Cheap to clone; an account is made when it is first needed, and kept.
+#[derive(Clone, Default)]
+pub struct Aws {
+    accounts: Arc<Mutex<BTreeMap<config::Aws, Account>>>,
+    limits: Limits,
+}
+
+/// A region of an account, as one role sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Account {
+    /// For clients: region, credentials, endpoint, deadlines. Nothing is tried again by the SDK.
+    pub sdk: SdkConfig,
+    /// Twelve digits.
+    pub id: String,
+    pub region: String,
+    limits: Limits,
+    /// What the `Date` headers of its answers said.
+    pub dates: Dates,
+}
+
+impl Aws {
+    /// The account that a store's config means.
+    ///
+    /// # Errors
+    /// The credentials cannot be had, or the role not be taken on.
+    pub async fn account(&self, place: &config::Aws) -> Result<Account, Fault> {
+        if let Some(account) = self.accounts().get(place) {
+            return Ok(account.clone());
+        }
+        let late = |_| Fault::lost(format!("no credentials within {} s", CREDENTIALS_DEADLINE.as_secs()));
+        let sdk = tokio::time::timeout(CREDENTIALS_DEADLINE, sdk(place)).await.map_err(late)?;
+        let id = tokio::time::timeout(CREDENTIALS_DEADLINE, account_id(place, &sdk)).await.map_err(late)??;
+        let (region, limits, dates) = (place.region.clone(), self.limits.clone(), Dates::default());
+        let account = Account { sdk, id, region, limits, dates };
+        Ok(self.accounts().entry(place.clone()).or_insert(account).clone())
+    }
+
+    fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<config::Aws, Account>> {
+        // Whole between any two statements under the lock.
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    /// Sends one call as soon as the account's rate allows it; for calls that change something.
+    ///
+    /// # Errors
+    /// What AWS answered, or that nothing is known of it.
+    pub async fn once<T, E, R>(
+        &self,
+        operation: &'static str,
+        send: impl Future<Output = Result<T, SdkError<E, R>>>,
+    ) -> Result<T, Fault>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        self.limits.wait(&self.id, &self.region, operation).await;
+        let answer = match tokio::time::timeout(CALL_DEADLINE + CONNECT_TIMEOUT, send).await {
+            Ok(answer) => answer.map_err(|error| Fault::of(operation, &error)),
+            Err(_) => Err(Fault::lost(format!("{operation}: no answer within its deadline"))),
+        };
+        if let Err(fault) = &answer
+            && fault.kind == FaultKind::Throttled
+        {
+            self.limits.throttled(&self.id, &self.region, operation);
+        }
+        answer
+    }
+
+    /// The same for calls that change nothing: a throttled, lost or failed one is sent again, a few times.
+    ///
+    /// # Errors
+    /// What the last try met.
+    pub async fn asked<T, E, R, F>(&self, operation: &'static str, send: impl Fn() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, SdkError<E, R>>>,
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.once(operation, send()).await {
+                Err(fault) if fault.kind.passes() => tokio::time::sleep(pause).await,
+                answer => return answer,
+            }
+            pause *= 3;
+        }
+        self.once(operation, send()).await
+    }
+}
+
+async fn sdk(place: &config::Aws) -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_DEADLINE).build();
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .region(Region::new(place.region.clone()))
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(timeouts);
+    if let Some(endpoint) = &place.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    let base = loader.load().await;
+    let Some(role) = &place.role_arn else { return base };
+    let mut role = AssumeRoleProvider::builder(role).session_name("stillpoint").configure(&base);
+    if let Some(id) = &place.external_id {
+        role = role.external_id(id);
+    }
+    base.into_builder()
+        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(role.build().await))
+        .build()
+}
+
+/// A role's is in its name; whose the credentials of the environment are, AWS tells anybody.
+async fn account_id(place: &config::Aws, sdk: &SdkConfig) -> Result<String, Fault> {
+    let named = place.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4)).filter(|id| !id.is_empty());
+    if let Some(id) = named {
+        return Ok(id.to_owned());
+    }
+    let answer = aws_sdk_sts::Client::new(sdk).get_caller_identity().send().await;
+    let identity = answer.map_err(|error| Fault::of("GetCallerIdentity", &error))?;
+    identity.account.ok_or_else(|| Fault::lost("GetCallerIdentity tells no account"))
+}

@@ -1,0 +1,12 @@
+//! The AWS accounts that stores lie in: credentials, clients, one rate limiter an account and call, what errors mean,
+//! and the service's clock.
+
+mod account;
+mod clock;
+mod fault;
+mod limits;
+
+pub use account::{Account, Aws};
+pub use clock::{Dates, Offset};
+pub use fault::{Fault, FaultKind};
+pub use limits::Limits;

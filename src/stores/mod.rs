@@ -1,0 +1,83 @@
+//! The databases that are restored to the point, one file a kind behind one trait: what they say before and after a
+//! window, and how far they have come with a restore point.
+
+use crate::aws::Fault;
+use crate::domain::{Interval, Reason, StoreClock};
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// One thing of a store that is restored by itself: a DynamoDB table, an RDS instance, an Aurora cluster.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// What tells it from one that was made anew under its name: `TableId`, `DbiResourceId`, `DbClusterResourceId`.
+    pub identity: String,
+    pub arn: String,
+    /// As AWS tells it, an estimate: in bytes; none where it is not told.
+    pub bytes: Option<i64>,
+    /// Everything that a restore does not bring back, in AWS's own words: see the store's file.
+    pub settings: serde_json::Value,
+}
+
+/// What a store was like at a window; kept with the restore point.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Capture {
+    /// `dynamodb`, `rds`, `aurora`.
+    pub kind: String,
+    /// Where it lies: the account's number and the region.
+    pub account: String,
+    pub region: String,
+    /// By name. For DynamoDB the physical names of the tables.
+    pub parts: BTreeMap<String, Part>,
+    /// What a person should know of it: a table that vanished, one that is left out.
+    pub notes: Vec<String>,
+}
+
+/// What a store said before a window.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Found {
+    pub capture: Capture,
+    pub clock: Option<StoreClock>,
+    /// Each refuses the window, or is noted, as the store's `preflight` says.
+    pub against: Vec<Reason>,
+}
+
+/// What a store said after a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct After {
+    pub clock: StoreClock,
+    /// What was created, deleted or changed since [`Store::find`], each in a sentence; the parts that are left out.
+    pub changed: Vec<String>,
+    /// The parts that were there before and are no more, or are others under the same name.
+    pub gone: Vec<String>,
+}
+
+/// What a store says of one part's point-in-time recovery now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// See [`Part::identity`]; none: the part is gone.
+    pub identity: Option<String>,
+    /// Whether it can be restored to a point in time at all.
+    pub recovery: bool,
+    /// None where the store does not tell it now.
+    pub earliest: Option<Timestamp>,
+    /// A point *before* it can be restored.
+    pub latest: Option<Timestamp>,
+    /// How far back it reaches when it has run long enough.
+    pub retention: Duration,
+}
+
+/// A database that is restored to the point.
+pub trait Store: Send + Sync {
+    /// Looks at everything before a window: what belongs to it, whether it can be restored to a point in time, its
+    /// settings and its clock. Changes nothing.
+    fn find(&self) -> BoxFuture<'_, Result<Found, Reason>>;
+
+    /// Looks again after a window whose quiet interval, on the daemon's clock, was `quiet`.
+    fn after<'a>(&'a self, before: &'a Capture, quiet: Interval) -> BoxFuture<'a, Result<After, Reason>>;
+
+    /// How far the parts' point-in-time recovery reaches now; a part that could not be asked has its own fault.
+    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<BTreeMap<String, Result<Seen, Fault>>, Fault>>;
+}

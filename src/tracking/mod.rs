@@ -1,0 +1,2 @@
+//! Follows restore points in their stores until they can be restored, materializes them, and watches them until they
+//! expire.
