@@ -1,0 +1,501 @@
+//! Materializing one table: restored to the point as a temporary table, that one backed up, then deleted. And the end
+//! of the backup, when its restore point expires.
+//!
+//! Pure: [`Runner::due`] says what is to be done next, one thing at a time, and is told what came of it. What is
+//! durable is the [`Copy`]: it is saved before the first request of each step leaves, and names what that step makes,
+//! so that whoever resumes looks for it before asking again. Neither RestoreTableToPointInTime nor CreateBackup is
+//! idempotent: a table's name can be taken only once, but of a backup's name there can be several.
+
+use crate::aws::FaultKind;
+use crate::domain::Now;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long after a request whose outcome is unknown it may still be carried out.
+pub const SETTLE: Duration = Duration::from_secs(30);
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A full account, or a right that is missing, is not over in a moment.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+/// How often a backup that was just begun may be looked for in vain.
+const UNSEEN: u32 = 6;
+
+/// What is durable of one table's materialization.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    /// The physical name of the table that is restored; it is never touched.
+    pub source: String,
+    pub source_arn: String,
+    pub window: String,
+    pub point: Timestamp,
+    /// The temporary table's name, and the backup's.
+    pub name: String,
+    pub step: Step,
+    /// When the first request of it was about to leave.
+    pub begun: Option<Timestamp>,
+    /// The temporary table carries our tag.
+    pub tagged: bool,
+    /// The backup's.
+    pub arn: Option<String>,
+    /// As AWS tells them of the backup: estimates.
+    pub items: Option<i64>,
+    pub bytes: Option<i64>,
+    /// When the backup was found available.
+    pub made: Option<Timestamp>,
+    /// Why it failed, or is about to.
+    pub failure: Option<String>,
+    /// What is left behind, since it is not surely ours to delete.
+    pub left: Option<String>,
+}
+
+/// How far a table has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    Waiting,
+    /// The request to restore may have left.
+    Restoring,
+    /// The temporary table is whole; the request to back it up may have left.
+    BackingUp,
+    /// The backup is whole, or the copy failed; the request to delete the temporary table may have left.
+    Deleting,
+    /// One backup, no temporary table.
+    Done,
+    /// Nothing of it is left.
+    Failed,
+    /// The request to delete the backup may have left.
+    Expiring,
+    Expired,
+}
+
+impl Step {
+    /// Every step, in order.
+    pub const ALL: &'static [Self] = &[
+        Self::Waiting,
+        Self::Restoring,
+        Self::BackingUp,
+        Self::Deleting,
+        Self::Done,
+        Self::Failed,
+        Self::Expiring,
+        Self::Expired,
+    ];
+
+    /// The name in catalog, pages and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Restoring => "restoring",
+            Self::BackingUp => "backing_up",
+            Self::Deleting => "deleting",
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Expiring => "expiring",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// Nothing is to be done by itself.
+    #[must_use]
+    pub const fn rests(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Expired)
+    }
+}
+
+/// A request, or a look, that one step needs. Names are those of the copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Look at the temporary table.
+    Table,
+    /// Restore the source to the point as the temporary table.
+    Restore,
+    /// Tag the temporary table.
+    Tag {
+        arn: String,
+    },
+    /// Look for backups of the temporary table.
+    Backups,
+    /// Look at one backup.
+    Backup {
+        arn: String,
+    },
+    /// Back the temporary table up.
+    BackUp,
+    DeleteTable,
+    DeleteBackup {
+        arn: String,
+    },
+}
+
+impl Ask {
+    /// Whether it changes something.
+    #[must_use]
+    pub const fn changes(&self) -> bool {
+        !matches!(self, Self::Table | Self::Backups | Self::Backup { .. })
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// None: there is no such table.
+    Table(Option<TableSeen>),
+    Backups(Vec<BackupSeen>),
+    /// None: there is no such backup.
+    Backup(Option<BackupSeen>),
+    /// The request was taken.
+    Done,
+    /// The backup was begun.
+    Made {
+        arn: String,
+    },
+    Fault {
+        kind: FaultKind,
+        sentence: String,
+    },
+}
+
+/// A table as it is seen under a temporary table's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSeen {
+    pub arn: String,
+    pub status: TableStatus,
+    /// What it was restored from, and to when; none: it was made otherwise.
+    pub restored_from: Option<(String, Timestamp)>,
+    /// The window that its tag names.
+    pub tag: Option<String>,
+}
+
+/// A table's state, as far as it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TableStatus {
+    /// It, or one of its indexes, is not whole yet.
+    Creating,
+    /// Whole, its indexes too.
+    Active,
+    Deleting,
+    /// Archived, or its key cannot be used: nothing good can come of it.
+    Useless,
+}
+
+/// A backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackupSeen {
+    pub arn: String,
+    pub name: String,
+    /// The table's name that it is of.
+    pub table: String,
+    pub status: BackupStatus,
+    pub created: Timestamp,
+    pub items: Option<i64>,
+    pub bytes: Option<i64>,
+}
+
+/// A backup's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BackupStatus {
+    Creating,
+    Available,
+    Deleted,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Due {
+    /// Make this durable, then tell [`Runner::saved`].
+    Save(Box<Copy>),
+    /// Ask this, then tell [`Runner::told`].
+    Ask(Ask),
+    /// Nothing before this instant of the monotonic clock.
+    Wait(Duration),
+    /// Nothing by itself.
+    Rest,
+}
+
+/// Drives one copy to rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Runner {
+    copy: Copy,
+    /// How long a table may take to be restored and backed up.
+    limit: Duration,
+    /// What was seen last, as long as nothing that could change it was asked since.
+    table: Option<Option<TableSeen>>,
+    backups: Option<Vec<BackupSeen>>,
+    backup: Option<Option<BackupSeen>>,
+    not_before: Duration,
+    /// A request whose outcome is unknown may be carried out until then.
+    settled: Duration,
+    /// How often nothing came of asking since the step began.
+    tries: u32,
+    /// A request was answered so that it need not be repeated.
+    hopeless: Option<String>,
+}
+
+impl Runner {
+    /// Goes on with a copy, whoever began it: requests of a process that died may still be on their way.
+    #[must_use]
+    pub fn new(copy: Copy, limit: Duration, now: Now) -> Self {
+        let settled = if copy.step == Step::Waiting { now.mono } else { now.mono + SETTLE };
+        let (not_before, tries) = (now.mono, 0);
+        Self { copy, limit, table: None, backups: None, backup: None, not_before, settled, tries, hopeless: None }
+    }
+
+    /// What is durable.
+    #[must_use]
+    pub const fn copy(&self) -> &Copy {
+        &self.copy
+    }
+
+    /// The copy is durable as [`Due::Save`] had it.
+    pub fn saved(&mut self, copy: Copy) {
+        (self.tries, self.hopeless) = (0, None);
+        self.copy = copy;
+    }
+
+    /// What is to be done now.
+    #[must_use]
+    pub fn due(&self, now: Now) -> Due {
+        if self.copy.step.rests() {
+            return Due::Rest;
+        }
+        if now.mono < self.not_before {
+            return Due::Wait(self.not_before);
+        }
+        if let Some(why) = &self.hopeless {
+            return self.fail(why.clone());
+        }
+        match self.copy.step {
+            Step::Waiting => self.save(|copy| {
+                copy.step = Step::Restoring;
+                copy.begun = Some(now.wall);
+            }),
+            Step::Restoring | Step::BackingUp if self.late(now) => {
+                let what = if self.copy.step == Step::Restoring { "restored" } else { "backed up" };
+                self.fail(format!("it was not {what} within its limit"))
+            }
+            Step::Restoring => self.restoring(),
+            Step::BackingUp => self.backing_up(now),
+            Step::Deleting => self.deleting(now),
+            Step::Expiring => self.expiring(),
+            Step::Done | Step::Failed | Step::Expired => Due::Rest,
+        }
+    }
+
+    fn late(&self, now: Now) -> bool {
+        self.copy.begun.is_some_and(|begun| now.wall > begun + self.limit)
+    }
+
+    fn restoring(&self) -> Due {
+        match &self.table {
+            None => Due::Ask(Ask::Table),
+            // A request of ours that lands later than this one finds the name taken, or the other way round.
+            Some(None) => Due::Ask(Ask::Restore),
+            Some(Some(table)) if !self.ours(table) => {
+                let name = &self.copy.name;
+                self.save(|copy| {
+                    copy.step = Step::Failed;
+                    copy.failure = Some(format!("there is a table {name} that is not ours; it is left as it is"));
+                })
+            }
+            Some(Some(table)) => match table.status {
+                TableStatus::Active if table.tag.is_some() => self.save(|copy| {
+                    copy.step = Step::BackingUp;
+                    copy.tagged = true;
+                }),
+                TableStatus::Active => Due::Ask(Ask::Tag { arn: table.arn.clone() }),
+                TableStatus::Creating => Due::Ask(Ask::Table),
+                TableStatus::Deleting => self.fail("somebody deletes its temporary table".to_owned()),
+                TableStatus::Useless => self.fail("its temporary table cannot be used".to_owned()),
+            },
+        }
+    }
+
+    fn backing_up(&self, now: Now) -> Due {
+        let Some(arn) = &self.copy.arn else {
+            return match &self.backups {
+                None if now.mono < self.settled => Due::Wait(self.settled),
+                None => Due::Ask(Ask::Backups),
+                Some(found) => match found.iter().filter(|it| self.is_backup(it)).min_by_key(|it| it.created) {
+                    Some(oldest) => self.save(|copy| copy.arn = Some(oldest.arn.clone())),
+                    None => Due::Ask(Ask::BackUp),
+                },
+            };
+        };
+        match &self.backup {
+            None => Due::Ask(Ask::Backup { arn: arn.clone() }),
+            Some(Some(backup)) if self.is_backup(backup) => match backup.status {
+                BackupStatus::Available => self.save(|copy| {
+                    copy.step = Step::Deleting;
+                    copy.made = Some(now.wall);
+                    (copy.items, copy.bytes) = (backup.items, backup.bytes);
+                }),
+                _ => Due::Ask(Ask::Backup { arn: arn.clone() }),
+            },
+            Some(None) if self.tries < UNSEEN => Due::Ask(Ask::Backup { arn: arn.clone() }),
+            Some(_) => self.fail("its backup vanished while it was made".to_owned()),
+        }
+    }
+
+    /// First every backup of the temporary table that is not the one, then the table; then a last look at the one.
+    fn deleting(&self, now: Now) -> Due {
+        if now.mono < self.settled {
+            return Due::Wait(self.settled);
+        }
+        let Some(backups) = &self.backups else { return Due::Ask(Ask::Backups) };
+        let extra = backups.iter().find(|it| self.is_backup(it) && Some(&it.arn) != self.copy.arn.as_ref());
+        if let Some(extra) = extra {
+            return Due::Ask(Ask::DeleteBackup { arn: extra.arn.clone() });
+        }
+        match &self.table {
+            None => return Due::Ask(Ask::Table),
+            Some(Some(table)) if !self.ours(table) || (self.copy.tagged && table.tag.is_none()) => {
+                if self.copy.left.is_none() {
+                    let name = &self.copy.name;
+                    return self.save(|copy| copy.left = Some(format!("table {name}, which is not surely ours")));
+                }
+            }
+            Some(Some(table)) if table.status == TableStatus::Deleting => return Due::Ask(Ask::Table),
+            Some(Some(_)) => return Due::Ask(Ask::DeleteTable),
+            Some(None) => {}
+        }
+        match (&self.copy.failure, &self.copy.arn, &self.backup) {
+            (Some(_), ..) => self.save(|copy| copy.step = Step::Failed),
+            (None, Some(arn), None) => Due::Ask(Ask::Backup { arn: arn.clone() }),
+            (None, _, Some(Some(backup))) if backup.status == BackupStatus::Available => {
+                self.save(|copy| copy.step = Step::Done)
+            }
+            (None, ..) => self.save(|copy| {
+                copy.step = Step::Failed;
+                copy.failure = Some("its backup vanished".to_owned());
+            }),
+        }
+    }
+
+    fn expiring(&self) -> Due {
+        let Some(arn) = &self.copy.arn else { return self.save(|copy| copy.step = Step::Expired) };
+        match &self.backup {
+            None => Due::Ask(Ask::Backup { arn: arn.clone() }),
+            Some(Some(backup)) if backup.status != BackupStatus::Deleted => {
+                if self.is_backup(backup) {
+                    return Due::Ask(Ask::DeleteBackup { arn: arn.clone() });
+                }
+                self.save(|copy| {
+                    copy.left = Some(format!("backup {arn}, which is not ours"));
+                    copy.step = Step::Expired;
+                })
+            }
+            Some(_) => self.save(|copy| copy.step = Step::Expired),
+        }
+    }
+
+    /// It bears our name, was made from our source at our point, and no other window's tag.
+    fn ours(&self, table: &TableSeen) -> bool {
+        let from = table.restored_from.as_ref();
+        from.is_some_and(|(arn, point)| *arn == self.copy.source_arn && *point == self.copy.point)
+            && table.tag.as_ref().is_none_or(|tag| *tag == self.copy.window)
+    }
+
+    fn is_backup(&self, backup: &BackupSeen) -> bool {
+        backup.name == self.copy.name && backup.table == self.copy.name && backup.status != BackupStatus::Deleted
+    }
+
+    fn save(&self, change: impl FnOnce(&mut Copy)) -> Due {
+        let mut copy = self.copy.clone();
+        change(&mut copy);
+        Due::Save(Box::new(copy))
+    }
+
+    /// What was made so far is deleted, and then it has failed.
+    fn fail(&self, why: String) -> Due {
+        self.save(|copy| {
+            copy.step = Step::Deleting;
+            copy.failure = Some(why);
+            copy.arn = None;
+        })
+    }
+
+    /// Takes in what came of asking.
+    pub fn told(&mut self, now: Now, ask: &Ask, told: Told) {
+        match (ask, told) {
+            (_, Told::Fault { kind, sentence }) => self.met(now, ask, kind, sentence),
+            (_, Told::Table(seen)) => {
+                let unfinished =
+                    |table: &TableSeen| !matches!(table.status, TableStatus::Active | TableStatus::Useless);
+                let poll = seen.as_ref().is_some_and(unfinished);
+                self.table = Some(seen);
+                self.paced(now, poll);
+            }
+            (_, Told::Backups(seen)) => {
+                self.backups = Some(seen);
+                self.paced(now, false);
+            }
+            (_, Told::Backup(seen)) => {
+                let poll = seen.as_ref().is_none_or(|backup| backup.status == BackupStatus::Creating);
+                self.backup = Some(seen);
+                self.paced(now, poll);
+            }
+            (Ask::BackUp, Told::Made { arn }) => {
+                // Found by its name all the same, should this process die before the next save.
+                self.backups = Some(vec![BackupSeen {
+                    arn,
+                    name: self.copy.name.clone(),
+                    table: self.copy.name.clone(),
+                    status: BackupStatus::Creating,
+                    created: now.wall,
+                    items: None,
+                    bytes: None,
+                }]);
+                self.backup = None;
+                self.paced(now, false);
+            }
+            (_, Told::Done | Told::Made { .. }) => {
+                self.forget();
+                self.paced(now, true);
+            }
+        }
+    }
+
+    fn met(&mut self, now: Now, ask: &Ask, kind: FaultKind, sentence: String) {
+        self.tries = self.tries.saturating_add(1);
+        let pause = match kind {
+            FaultKind::Limit | FaultKind::Denied => self.pause().max(LONG_PAUSE),
+            _ => self.pause(),
+        };
+        self.not_before = now.mono + pause;
+        if ask.changes() {
+            self.forget();
+            if kind == FaultKind::Lost && matches!(ask, Ask::Restore | Ask::BackUp) {
+                self.settled = now.mono + SETTLE;
+            }
+        }
+        let hopeless = match ask {
+            Ask::Restore => matches!(kind, FaultKind::Invalid | FaultKind::NotFound),
+            Ask::BackUp | Ask::Tag { .. } => kind == FaultKind::Invalid,
+            _ => false,
+        };
+        if hopeless {
+            (self.hopeless, self.not_before) = (Some(sentence), now.mono);
+        }
+    }
+
+    /// The next look comes after a pause while something is on its way, at once otherwise.
+    fn paced(&mut self, now: Now, poll: bool) {
+        if poll {
+            self.tries = self.tries.saturating_add(1);
+        }
+        self.not_before = if poll { now.mono + self.pause() } else { now.mono };
+    }
+
+    fn forget(&mut self) {
+        (self.table, self.backups, self.backup) = (None, None, None);
+    }
+
+    /// Grows with every try, up to a minute, and is another for each table, so that they do not come all at once.
+    fn pause(&self) -> Duration {
+        let grown = FIRST_PAUSE.mul_f64(1.5_f64.powi(self.tries.clamp(1, 20).cast_signed() - 1)).min(LONGEST_PAUSE);
+        let mixed = self.copy.name.bytes().fold(self.tries, |mix, byte| mix.wrapping_mul(31).wrapping_add(byte.into()));
+        grown.mul_f64(0.9 + f64::from(mixed % 256) / 1280.0)
+    }
+}
