@@ -36,6 +36,19 @@ pub struct StoreClock {
     pub guard: Duration,
 }
 
+impl StoreClock {
+    /// What holds at every moment between this look at the clock and a later one: a clock that ran fast or slow, or
+    /// was set, was somewhere between the two.
+    #[must_use]
+    pub fn hull(&self, after: &Self) -> Self {
+        Self {
+            offset_low: self.offset_low.min(after.offset_low),
+            offset_high: self.offset_high.max(after.offset_high),
+            guard: self.guard.max(after.guard),
+        }
+    }
+}
+
 /// The restore point: the whole second T nearest the middle of the quiet interval such that
 /// `[T - guard, T + 1 s + guard]` lies inside it on every store's clock. None: there is no such second.
 ///
@@ -97,18 +110,45 @@ mod tests {
         assert_eq!(restore_point(interval(0, 10_000), &[clock(0), clock(9_500)]), None);
     }
 
+    fn clock((low, width, guard): (i64, i64, u64)) -> StoreClock {
+        StoreClock {
+            offset_low: SignedDuration::from_millis(low),
+            offset_high: SignedDuration::from_millis(low + width),
+            guard: Duration::from_millis(guard),
+        }
+    }
+
     proptest! {
+        #[test]
+        fn the_point_by_two_looks_lies_inside_on_a_clock_anywhere_between_them(
+            start in -5_000_000i64..5_000_000, length in 2_000i64..20_000,
+            before in (-3_000i64..3_000, 0i64..800), after in (-3_000i64..3_000, 0i64..800),
+            guard in 0u64..1_500, part in 0i64..=1_000,
+        ) {
+            let before = clock((before.0, before.1, guard));
+            let after = clock((after.0, after.1, guard));
+            let hull = before.hull(&after);
+            prop_assert_eq!(hull, after.hull(&before));
+            let guard = i64::try_from(guard).unwrap();
+            let (low, high) = (hull.offset_low.as_millis(), hull.offset_high.as_millis());
+            for look in [before, after] {
+                prop_assert!(low <= look.offset_low.as_millis() && look.offset_high.as_millis() <= high);
+            }
+            let offset = i64::try_from(low + (high - low) * i128::from(part) / 1_000).unwrap();
+            if let Some(point) = restore_point(interval(start, start + length), &[hull]) {
+                let point = point.as_millisecond();
+                prop_assert!(point - guard >= start + offset);
+                prop_assert!(point + 1_000 + guard <= start + length + offset);
+            }
+        }
+
         #[test]
         fn the_point_lies_inside_on_every_clock_and_is_nearest_the_middle(
             start in -5_000_000i64..5_000_000, length in 0i64..20_000,
             stores in proptest::collection::vec((-3_000i64..3_000, 0i64..800, 0u64..1_500), 0..4),
         ) {
             let quiet = interval(start, start + length);
-            let clocks: Vec<_> = stores.iter().map(|(low, width, guard)| StoreClock {
-                offset_low: SignedDuration::from_millis(*low),
-                offset_high: SignedDuration::from_millis(low + width),
-                guard: Duration::from_millis(*guard),
-            }).collect();
+            let clocks: Vec<_> = stores.into_iter().map(clock).collect();
             let fits = |second: i128| {
                 let inside = |low: i128, high: i128, guard: i128| {
                     second * 1000 - guard >= i128::from(start) + high

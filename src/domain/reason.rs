@@ -79,6 +79,8 @@ codes! {
     CensusChanged = "census_changed",
     /// Kubernetes could not tell whether anything changed during the window.
     WatchGap = "watch_gap",
+    /// The stores' clocks could not be looked at again after the window.
+    StoresUnknown = "stores_unknown",
     /// The wall clock stepped during the window.
     ClockStep = "clock_step",
     /// No whole second fits into the quiet interval on every store's clock.

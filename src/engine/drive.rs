@@ -130,6 +130,10 @@ impl Drive {
                 let found = self.surroundings.pods(members.clone());
                 tokio::spawn(async move { inputs.send(found.await).await });
             }
+            Effect::LookAtStores => {
+                let looked = self.surroundings.stores();
+                tokio::spawn(async move { inputs.send(looked.await).await });
+            }
             Effect::TakeCensus => {
                 let found = self.surroundings.census(window.unpause_started().is_some());
                 tokio::spawn(async move { inputs.send(found.await).await });

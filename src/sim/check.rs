@@ -1,6 +1,6 @@
 //! The promises, checked at every step against what was really true.
 
-use super::world::{EPOCH_SECONDS, FOREIGN, SimMember, World};
+use super::world::{BEGUN, EPOCH_SECONDS, FOREIGN, SimMember, World};
 use crate::domain::{Interval, StoreClock, Verdict};
 use crate::window::{Attempt, Call, Effect, Event, Journal, Live, Outcome, Phase};
 use jiff::SignedDuration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// The wall clock may move by this much, in nanoseconds, before that counts as a step.
 const LARGEST_NUDGE: i64 = 100_000_000;
-const EPOCH_SECONDS_NANOS: i128 = EPOCH_SECONDS as i128 * 1_000_000_000;
+pub(super) const EPOCH_SECONDS_NANOS: i128 = EPOCH_SECONDS as i128 * 1_000_000_000;
 
 /// A broken promise.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +143,8 @@ impl World {
         }
         if let Some(outcome) = &journal.outcome {
             self.report.verdict = Some(outcome.verdict);
+            self.report.restore_point = outcome.restore_point;
+            self.report.reasons = outcome.reasons.iter().map(|reason| reason.code).collect();
             self.check_outcome(outcome)?;
         }
         Ok(())
@@ -158,13 +160,11 @@ impl World {
             return Err(Violation::new("a window that a process died over has a restore point"));
         }
         for offset in self.offsets_while_closed() {
-            let nanos = point.as_nanosecond() - i128::from(EPOCH_SECONDS) * 1_000_000_000 - i128::from(offset);
-            let stores: Vec<i128> = self.store_offsets.iter().map(jiff::SignedDuration::as_nanos).collect();
-            for store in stores.into_iter().chain([0]) {
-                let start = Duration::from_nanos(u64::try_from(nanos - store).unwrap_or(0));
-                self.check_quiet(start, start + Duration::from_secs(1))?;
-            }
+            let nanos = point.as_nanosecond() - EPOCH_SECONDS_NANOS - i128::from(offset);
+            let start = Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+            self.check_quiet(start, start + Duration::from_secs(1))?;
         }
+        self.check_stores(point)?;
         self.check_point(point, quiet)
     }
 
@@ -186,7 +186,11 @@ impl World {
             return Err(Violation::new("a restore point although the census after the window differed or failed"));
         }
         let offsets = self.offsets_while_closed();
-        let spread = offsets.iter().max().zip(offsets.iter().min()).map_or(0, |(most, least)| most - least);
+        let watched = match process.witness.stores_told_at() {
+            Some(told) => self.offsets_between(BEGUN, told),
+            None => offsets.clone(),
+        };
+        let spread = watched.iter().max().zip(watched.iter().min()).map_or(0, |(most, least)| most - least);
         if spread > LARGEST_NUDGE {
             return Err(Violation::new("a restore point although the wall clock stepped"));
         }
@@ -194,7 +198,7 @@ impl World {
         let (start, end) = (quiet.start.as_nanosecond(), quiet.end.as_nanosecond());
         let own =
             StoreClock { offset_low: SignedDuration::ZERO, offset_high: SignedDuration::ZERO, guard: Duration::ZERO };
-        for clock in self.clocks.iter().chain([&own]) {
+        for clock in self.stores.clocks.iter().chain(process.witness.stores_after()).chain([&own]) {
             let (first, last) = (point.as_nanosecond(), point.as_nanosecond() + 1_000_000_000);
             let early = first - nanos(clock.guard) < start + clock.offset_high.as_nanos();
             if early || last + nanos(clock.guard) > end + clock.offset_low.as_nanos() {
@@ -221,13 +225,17 @@ impl World {
         let first = self.processes.first();
         let from = first.and_then(|process| process.witness.first_pause).unwrap_or_default();
         let until = first.and_then(|process| process.witness.first_unpause).unwrap_or_default();
+        self.offsets_between(from, until)
+    }
+
+    fn offsets_between(&self, from: Duration, until: Duration) -> Vec<i64> {
         let next = |index: usize| self.wall_offsets.get(index + 1).map_or(Duration::MAX, |next| next.0);
         let in_force =
             self.wall_offsets.iter().enumerate().filter(|(index, (at, _))| *at < until && next(*index) > from.max(*at));
         in_force.map(|(_, (_, offset))| *offset).collect()
     }
 
-    fn check_quiet(&mut self, start: Duration, end: Duration) -> Result<(), Violation> {
+    pub(super) fn check_quiet(&mut self, start: Duration, end: Duration) -> Result<(), Violation> {
         for member in 0..self.members.len() {
             for span in self.truth.active_within(member, start, end) {
                 if !self.truth.flapped(member, span) {

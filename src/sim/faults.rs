@@ -81,6 +81,36 @@ faults! {
     Shutdown,
     /// A person gives a member up.
     Abandon,
+    /// Finding the members next never ends.
+    CensusLost,
+    /// The stores are never done with being looked at.
+    StoresLost,
+    /// Looking at the stores takes long.
+    StoresLate,
+    /// The stores cannot be looked at, or not all of them.
+    StoresFail,
+    /// What the stores answer arrives twice.
+    StoresDoubled,
+    /// A store's clock is set.
+    StoreSteps,
+    /// A store's clock runs fast or slow for a while.
+    StoreDrifts,
+}
+
+impl Fault {
+    /// Whether it needs a world with stores.
+    #[must_use]
+    pub const fn of_stores(self) -> bool {
+        matches!(
+            self,
+            Self::StoresLost
+                | Self::StoresLate
+                | Self::StoresFail
+                | Self::StoresDoubled
+                | Self::StoreSteps
+                | Self::StoreDrifts
+        )
+    }
 }
 
 /// A fault and the daemon's step it happens at.

@@ -38,7 +38,13 @@ impl World {
             Fault::AppendFails | Fault::AppendLies | Fault::AppendHangs | Fault::AppendLate => {
                 self.next_append = Some(fault);
             }
-            Fault::CensusChanges | Fault::CensusFails => self.census = Some(fault),
+            Fault::CensusChanges | Fault::CensusFails | Fault::CensusLost => self.census = Some(fault),
+            Fault::StoresLost
+            | Fault::StoresLate
+            | Fault::StoresFail
+            | Fault::StoresDoubled
+            | Fault::StoreSteps
+            | Fault::StoreDrifts => self.inject_stores(fault),
             Fault::Hang => {
                 self.members[member].hung = true;
                 let lasts = self.random.millis(100, 60_000);
@@ -72,16 +78,7 @@ impl World {
                 }
             }
             Fault::Crash | Fault::CrashAfterAppend => self.crash(index, fault == Fault::CrashAfterAppend),
-            Fault::Stop | Fault::TwoLeaders => {
-                self.processes[index].stopped = true;
-                self.processes[index].disturbed = true;
-                let lasts = self.random.millis(100, 60_000);
-                self.schedule(lasts, Happening::Wake { process: index });
-                if fault == Fault::TwoLeaders {
-                    let after = self.random.millis(100, 15_000);
-                    self.schedule(after, Happening::Start);
-                }
-            }
+            Fault::Stop | Fault::TwoLeaders => self.stop(index, fault == Fault::TwoLeaders),
             Fault::ClockStep => {
                 let seconds = 1 + i64::try_from(self.random.below(5)).unwrap_or(0);
                 let sign = if self.random.once_in(2) { 1 } else { -1 };
@@ -101,6 +98,17 @@ impl World {
                 }
                 self.give(index, Input::Abandon { member, by: "a person".into() });
             }
+        }
+    }
+
+    fn stop(&mut self, index: usize, another_takes_over: bool) {
+        self.processes[index].stopped = true;
+        self.processes[index].disturbed = true;
+        let lasts = self.random.millis(100, 60_000);
+        self.schedule(lasts, Happening::Wake { process: index });
+        if another_takes_over {
+            let after = self.random.millis(100, 15_000);
+            self.schedule(after, Happening::Start);
         }
     }
 

@@ -9,6 +9,7 @@ mod pods;
 pub mod random;
 mod server;
 mod shared;
+mod stores;
 mod traffic;
 mod wire;
 mod witness;

@@ -20,6 +20,7 @@ impl World {
                 self.schedule(after, Happening::Census { process });
             }
             Effect::LookAtPods => self.look_at_pods(process),
+            Effect::LookAtStores => self.look_at_stores(process),
         }
     }
 
@@ -133,6 +134,9 @@ impl World {
             Happening::Changed { process, member } => self.tell_change(process, member),
             Happening::Pods { process, answer } => self.tell_pods(process, answer),
             Happening::PodLeaves => self.pod_leaves(),
+            Happening::LookAtStores { process } => self.stores_looked(process),
+            Happening::Stores { process, found } => self.tell_stores(process, found),
+            Happening::StoreDrifts { store, nanos, left } => self.drift_store(store, nanos, left),
             Happening::Tick { process } => {
                 self.processes[process].tick_at = None;
                 self.give(process, Input::Tick);
@@ -277,6 +281,7 @@ impl World {
         self.census_spoilt |= self.census.is_some();
         let result = match self.census.take() {
             None if self.pods => self.pods_found(found),
+            Some(Fault::CensusLost) => return,
             Some(Fault::CensusChanges) => {
                 found.pop();
                 Ok(found)

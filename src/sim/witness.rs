@@ -1,8 +1,10 @@
 //! What one process asked and was told, as the world saw it: the checks don't take the window's own word for it.
 
-use crate::domain::Gone;
+use crate::domain::{Gone, StoreClock};
 use crate::scalar::{Answer, FailureKind};
-use crate::window::{APPEND_DEADLINE, ASK_DEADLINE, Call, Effect, Event, GRACE, Input, POD_DEADLINE, Window};
+use crate::window::{
+    APPEND_DEADLINE, ASK_DEADLINE, Call, Effect, Event, GRACE, Input, POD_DEADLINE, STORES_DEADLINE, Window,
+};
 use std::time::Duration;
 
 /// The looks of a hold lie no further apart than this.
@@ -50,17 +52,24 @@ pub(super) struct Witness {
     suspect: Vec<Option<Duration>>,
     /// A member: the process was told that its pod is gone.
     gone: Vec<bool>,
+    /// How many stores the process has to look at again.
+    stores: usize,
+    /// When it asked for them.
+    stores_asked: Option<Duration>,
+    /// What it was told in time, and when; none: that they are not known.
+    stores_told: Option<(Duration, Option<Vec<StoreClock>>)>,
 }
 
 impl Witness {
-    /// `recovering`: since when, for pods that a dead process left.
-    pub fn new(members: usize, recovering: Option<Duration>, pods: bool) -> Self {
+    /// `recovering`: since when, for pods that a dead process left. `stores`: how many it was begun with.
+    pub fn new(members: usize, recovering: Option<Duration>, pods: bool, stores: usize) -> Self {
         Self {
             known_foreign: vec![false; members],
             closed_looks: vec![Vec::new(); members],
             pods,
             suspect: vec![recovering; members],
             gone: vec![false; members],
+            stores,
             ..Self::default()
         }
     }
@@ -93,6 +102,13 @@ impl Witness {
                 }
                 for (member, _) in gone.iter().filter(|(_, how)| *how == Gone::Pod) {
                     self.gone[*member] = true;
+                }
+            }
+            Input::Stores(found) => {
+                let in_time = self.stores_asked.is_some_and(|asked| self.stepped < asked + STORES_DEADLINE);
+                if in_time && self.stores_told.is_none() {
+                    let all = found.as_ref().ok().filter(|clocks| clocks.len() == self.stores);
+                    self.stores_told = Some((now, all.cloned()));
                 }
             }
             Input::AppendFailed { .. } => self.append_void |= self.append.is_some_and(|(_, verdict)| !verdict),
@@ -151,9 +167,27 @@ impl Witness {
                 }
                 Effect::TakeCensus => {}
                 Effect::LookAtPods => self.pods_asked = Some(now),
+                Effect::LookAtStores => self.looks_at_stores(now)?,
             }
         }
+        let overdue = self.stores_asked.is_some_and(|asked| now >= asked + STORES_DEADLINE);
+        if overdue && self.stores_told.is_none() && window.outcome().is_none() {
+            return Err("a verdict waited for stores beyond their deadline");
+        }
         self.opens_at_once(now, window, effects)
+    }
+
+    fn looks_at_stores(&mut self, now: Duration) -> Result<(), &'static str> {
+        if self.stores == 0 {
+            return Err("stores were looked at again by a process that has none");
+        }
+        if self.first_unpause.is_none() {
+            return Err("stores were looked at again before the members were opened");
+        }
+        match self.stores_asked.replace(now) {
+            Some(_) => Err("stores were looked at again more than once"),
+            None => Ok(()),
+        }
     }
 
     fn sends(
@@ -227,6 +261,16 @@ impl Witness {
         Some((self.pause_completed?, last))
     }
 
+    /// The stores' clocks after the window, as the process was told.
+    pub fn stores_after(&self) -> &[StoreClock] {
+        self.stores_told.as_ref().and_then(|(_, clocks)| clocks.as_deref()).unwrap_or_default()
+    }
+
+    /// When it was told of them.
+    pub fn stores_told_at(&self) -> Option<Duration> {
+        self.stores_told.as_ref().map(|(at, _)| *at)
+    }
+
     /// What speaks against a restore point, whatever was true at the members.
     pub fn against_point(&self, hold: Duration, disturbed: bool) -> Option<&'static str> {
         let (Some(completed), Some(unpause)) = (self.pause_completed, self.first_unpause) else {
@@ -234,6 +278,12 @@ impl Witness {
         };
         if self.failed > 0 {
             return Some("a restore point although a request had failed before the unpause");
+        }
+        match &self.stores_told {
+            _ if self.stores == 0 => {}
+            None => return Some("a restore point although the stores were not looked at again"),
+            Some((_, None)) => return Some("a restore point although looking at the stores had failed"),
+            Some((_, Some(_))) => {}
         }
         if self.append_void && !disturbed {
             return Some("a restore point although an append had failed or stalled");

@@ -4,14 +4,17 @@ use super::check::{Truth, Violation};
 use super::faults::{Fault, Planned};
 use super::gate::{Flavour, Gate};
 use super::random::Random;
+use super::stores::Stores;
 use super::witness::Witness;
-use crate::domain::{Evidence, Member, Now, Pod, StoreClock, Trigger};
+use crate::domain::{Evidence, Member, Now, Pod, Reason, StoreClock, Trigger};
 use crate::scalar::Answer;
 use crate::window::{Call, Event, Input, Journal, Plan, State, Window};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
+/// When the window begins, and its stores were looked at.
+pub(super) const BEGUN: Duration = Duration::from_secs(1);
 pub(super) const EPOCH_SECONDS: i64 = 1_900_000_000;
 /// Foreign pauses carry ids from here on.
 pub(super) const FOREIGN: u64 = 1 << 62;
@@ -29,6 +32,9 @@ pub struct Setup {
     pub members: usize,
     /// Whether the members are pods, which Kubernetes tells of.
     pub pods: bool,
+    /// What the daemon's clock and its stores' are wrong by, in milliseconds; none: as the seed has it, which may be no
+    /// stores, and without faults is nothing worth the name.
+    pub wrong: Option<(i64, i64)>,
     pub faults: Vec<Planned>,
 }
 
@@ -39,7 +45,8 @@ impl Setup {
         let mut random = Random::new(seed.wrapping_mul(31));
         let steps = 10 + random.below(90);
         let (clusters, members) = if random.once_in(8) { (1, 1) } else { (3, 2 + random.index(2)) };
-        Self { seed, clusters, members, pods: seed % 2 == 1, faults: super::faults::plan(&mut random, 4, steps) }
+        let faults = super::faults::plan(&mut random, 4, steps);
+        Self { seed, clusters, members, pods: seed % 2 == 1, wrong: None, faults }
     }
 }
 
@@ -47,11 +54,16 @@ impl Setup {
 #[derive(Debug, Clone, Default)]
 pub struct Report {
     pub verdict: Option<crate::domain::Verdict>,
+    pub restore_point: Option<Timestamp>,
+    /// The codes of its reasons.
+    pub reasons: Vec<crate::domain::Code>,
     pub steps: u32,
     /// Each fault with the state of the window that it met.
     pub met: Vec<(State, Fault)>,
     /// A foreign reopen and reclose that no look could see.
     pub beyond_protocol: bool,
+    /// A store's clock that was set and set back between two looks at it.
+    pub beyond_looks: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +79,9 @@ pub(super) enum Happening {
     Changed { process: usize, member: Option<usize> },
     Pods { process: usize, answer: bool },
     PodLeaves,
+    LookAtStores { process: usize },
+    Stores { process: usize, found: Result<Vec<StoreClock>, Reason> },
+    StoreDrifts { store: usize, nanos: i64, left: u32 },
     Tick { process: usize },
     Wake { process: usize },
     Start,
@@ -161,8 +176,7 @@ pub struct World {
     pub(super) abandoned: Vec<usize>,
     pub(super) truth: Truth,
     pub(super) report: Report,
-    pub(super) clocks: Vec<StoreClock>,
-    pub(super) store_offsets: Vec<SignedDuration>,
+    pub(super) stores: Stores,
     pub(super) foreign_ids: u64,
 }
 
@@ -185,9 +199,9 @@ impl World {
                 named.push(Member { cluster: format!("c{cluster}"), name: address.clone(), address, stage, pod });
             }
         }
-        let (clocks, store_offsets) = clocks(&mut random);
+        let (stores, wall_offset) = Stores::new(&mut random, setup.seed, setup.wrong, !setup.faults.is_empty());
         let mut world = Self {
-            now: Duration::from_secs(1),
+            now: BEGUN,
             random,
             queue: BinaryHeap::new(),
             order: 0,
@@ -197,8 +211,8 @@ impl World {
             journal: Vec::new(),
             folds: vec![Journal::default()],
             epoch: 0,
-            wall_offset: 0,
-            wall_offsets: vec![(Duration::ZERO, 0)],
+            wall_offset,
+            wall_offsets: vec![(Duration::ZERO, wall_offset)],
             faults: setup.faults.iter().copied().collect(),
             next_message: None,
             next_append: None,
@@ -212,11 +226,11 @@ impl World {
             long_transaction: false,
             abandoned: Vec::new(),
             report: Report::default(),
-            clocks: clocks.clone(),
-            store_offsets,
+            stores,
             foreign_ids: FOREIGN,
         };
         let now = world.clock();
+        let clocks = world.stores.clocks.clone();
         let plan = world.plan(stages, &clocks, now);
         let evidence = if setup.pods { Evidence::Pod } else { Evidence::Address };
         let window = Window::begin(plan, evidence, named, clocks, now);
@@ -253,7 +267,9 @@ impl World {
 
     pub(super) fn spawn(&mut self, window: Window) {
         let members = self.members.len();
-        let witness = Witness::new(members, (self.pods && window.recovered()).then_some(self.now), self.pods);
+        let stores = if window.recovered() { 0 } else { self.stores.clocks.len() };
+        let recovering = (self.pods && window.recovered()).then_some(self.now);
+        let witness = Witness::new(members, recovering, self.pods, stores);
         self.processes.push(Process {
             window,
             epoch: self.epoch,
@@ -315,8 +331,9 @@ impl World {
         while self.faults.front().is_some_and(|planned| planned.step <= self.report.steps) {
             if let Some(planned) = self.faults.pop_front() {
                 let state = self.processes[index].window.state(self.clock());
-                self.report.met.push((state, planned.fault));
-                self.inject(index, planned.fault);
+                let fault = self.stores.possible(planned.fault);
+                self.report.met.push((state, fault));
+                self.inject(index, fault);
             }
         }
     }
@@ -390,19 +407,4 @@ fn pod(address: &str) -> Pod {
         restarts: std::collections::BTreeMap::new(),
         owner: None,
     }
-}
-
-fn clocks(random: &mut Random) -> (Vec<StoreClock>, Vec<SignedDuration>) {
-    let count = if random.once_in(4) { 1 + random.index(2) } else { 0 };
-    let mut clocks = Vec::new();
-    let mut offsets = Vec::new();
-    for _ in 0..count {
-        let low = i64::try_from(random.below(1_000)).unwrap_or(0) - 500;
-        let width = i64::try_from(random.below(400)).unwrap_or(0);
-        let guard = Duration::from_secs(random.below(2));
-        let millis = SignedDuration::from_millis;
-        clocks.push(StoreClock { offset_low: millis(low), offset_high: millis(low + width), guard });
-        offsets.push(millis(low + if random.once_in(2) { 0 } else { width }));
-    }
-    (clocks, offsets)
 }

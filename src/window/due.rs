@@ -1,6 +1,6 @@
 //! The effects: what is to be done now, and when to look again, from the state alone.
 
-use super::event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, MARGIN, POD_DEADLINE};
+use super::event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, MARGIN, POD_DEADLINE, STORES_DEADLINE};
 use super::input::{Call, Effect, Line};
 use super::journal::Phase;
 use super::machine::{HOLD_POLL, Window};
@@ -40,6 +40,9 @@ impl Window {
         }
         if (self.recount_due(now) || self.census_due()) && self.census_asked().is_none() {
             effects.push(Effect::TakeCensus);
+        }
+        if self.stores_due() && self.stores.asked.is_none() {
+            effects.push(Effect::LookAtStores);
         }
         if self.opening.is_some()
             && self.pods_asked.is_none()
@@ -139,6 +142,7 @@ impl Window {
             });
         }
         note(self.census_asked().map(|asked| asked + CENSUS_DEADLINE));
+        note(self.stores_asked().map(|asked| asked + STORES_DEADLINE));
         note(self.pods_asked.map(|asked| expiry(asked, POD_DEADLINE)));
         if self.opening.is_none() {
             note(self.first_sent.map(|first| first.mono + self.plan.max_pause - WATCHDOG_LEAD));

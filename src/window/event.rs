@@ -12,6 +12,8 @@ pub const MARGIN: Duration = Duration::from_secs(5);
 pub const ASK_DEADLINE: Duration = Duration::from_secs(3);
 /// How long finding the members again may take, with proof that nothing was missed in between.
 pub const CENSUS_DEADLINE: Duration = Duration::from_secs(15);
+/// How long looking at the stores' clocks again may take: a store may have a thousand tables.
+pub const STORES_DEADLINE: Duration = Duration::from_secs(60);
 /// How long a member whose pod may be gone waits to be opened while Kubernetes is asked. It is opened after that
 /// whatever is known: an address that fell to another pod is a risk, a member left closed is not to be.
 pub const POD_DEADLINE: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Everything that can wake a window, and everything a window can ask for.
 
 use super::event::Event;
-use crate::domain::{Gone, Member, Reason};
+use crate::domain::{Gone, Member, Reason, StoreClock};
 use crate::scalar::Answer;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub enum Input {
     Changed { member: Option<usize>, reason: Reason },
     /// The members whose processes are gone; or why Kubernetes does not say.
     Pods(Result<Vec<(usize, Gone)>, String>),
+    /// The stores' clocks after the window, by store, in the order of the clocks before; or why they are not known.
+    Stores(Result<Vec<StoreClock>, Reason>),
     /// A person, or the daemon's end, wants everything opened now.
     Open(Reason),
     /// A person gives a member up.
@@ -56,6 +58,8 @@ pub enum Effect {
     Append { number: u32, event: Event },
     /// Find the members again; answered by `Census`.
     TakeCensus,
+    /// Look at the stores' clocks again; answered by `Stores`.
+    LookAtStores,
     /// Ask Kubernetes which members' processes are gone; answered by `Pods`.
     LookAtPods,
 }

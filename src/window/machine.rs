@@ -4,10 +4,10 @@ use super::event::{Event, MARGIN, Plan};
 use super::input::{Call, Effect, Input};
 use super::journal::{Illegal, Journal, Phase};
 use super::member::{Attempt, Doubt, Flight, Live, Look};
+use super::stores::Stores;
 use super::verdict;
 use crate::domain::{Code, Evidence, Gone, Interval, Member, Now, Reason, StoreClock};
 use crate::scalar::{Answer, Failure, FailureKind};
-use jiff::Timestamp;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub struct Window {
     pub(super) plan: Plan,
     pub(super) evidence: Evidence,
     pub(super) members: Vec<Member>,
+    /// The stores' clocks as they were bounded in preflight.
     pub(super) clocks: Vec<StoreClock>,
     /// The fold of what is durable.
     pub(super) durable: Journal,
@@ -62,43 +63,17 @@ pub struct Window {
     /// How long before the end of `held` the oldest of the last looks was asked: nothing shows that part quiet.
     pub(super) unproven: Duration,
     pub(super) opening: Option<Now>,
-    /// Least and most of wall clock minus monotonic clock while members were closed, in nanoseconds.
+    /// Least and most of wall clock minus monotonic clock while that matters, in nanoseconds.
     pub(super) drift: Option<(i128, i128)>,
     pub(super) before: Census,
     pub(super) after: Census,
+    pub(super) stores: Stores,
     /// When the pods were asked for, if the answer is not there.
     pub(super) pods_asked: Option<Duration>,
     /// When they were asked for last.
     pub(super) pods_last: Option<Duration>,
     pub(super) serial: u64,
     pub(super) cursor: Cursor,
-}
-
-/// What a window is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Preflight is done or under way, the slot has not come.
-    Waiting,
-    /// Every member is asked whether it is open.
-    Looking,
-    /// The intent is on its way to the disk.
-    Intending,
-    /// Pause requests are out.
-    Pausing,
-    /// All acknowledged; asked again.
-    Rechecking,
-    /// All closed.
-    Holding,
-    /// The hold is over; asked for the last time.
-    LastLook,
-    /// Unpause requests are out.
-    Opening,
-    /// The same, for a window that a dead process left.
-    Recovering,
-    /// All open; the members are found again.
-    Verifying,
-    /// The verdict is on its way to the disk, or there.
-    Concluding,
 }
 
 /// Counts that spare a look at every member at every input.
@@ -109,13 +84,14 @@ pub(super) struct Cursor {
 }
 
 impl Window {
-    /// A new window over these members; `clocks` are its stores' clocks.
+    /// A new window over these members; `clocks` are its stores' clocks, by store. `now` is no later than the look at
+    /// them.
     #[must_use]
     pub fn begin(plan: Plan, evidence: Evidence, members: Vec<Member>, clocks: Vec<StoreClock>, now: Now) -> Self {
         let wait =
             plan.slot.and_then(|slot| Duration::try_from(slot.duration_since(now.wall)).ok()).unwrap_or_default();
         let live = vec![Live::default(); members.len()];
-        Self {
+        let mut window = Self {
             plan,
             evidence,
             members,
@@ -138,11 +114,16 @@ impl Window {
             drift: None,
             before: Census::default(),
             after: Census::default(),
+            stores: Stores::default(),
             pods_asked: None,
             pods_last: None,
             serial: 0,
             cursor: Cursor::default(),
+        };
+        if window.clock_matters() {
+            window.watch_clock(now);
         }
+        window
     }
 
     /// A window that ended before its members were known.
@@ -201,6 +182,7 @@ impl Window {
             Input::Census(found) => self.census_found(now, found),
             Input::Changed { member, reason } => self.changed(now, member, reason),
             Input::Pods(found) => self.pods_found(&found),
+            Input::Stores(found) => self.stores_found(now, found),
             Input::Open(reason) => self.open_asked(now, reason),
             Input::Abandon { member, by } => self.abandoned(now, member, by),
         }
@@ -217,87 +199,6 @@ impl Window {
             self.started(now, effect);
         }
         effects
-    }
-
-    /// The window's plan.
-    #[must_use]
-    pub const fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// Its members, in the intent's order.
-    #[must_use]
-    pub fn members(&self) -> &[Member] {
-        &self.members
-    }
-
-    /// What is known of each member now, in the intent's order.
-    #[must_use]
-    pub fn live(&self) -> &[Live] {
-        &self.live
-    }
-
-    /// When the first pause request left.
-    #[must_use]
-    pub fn first_pause(&self) -> Option<Timestamp> {
-        self.first_sent.map(|now| now.wall)
-    }
-
-    /// When the last member acknowledged its pause.
-    #[must_use]
-    pub fn pause_completed(&self) -> Option<Timestamp> {
-        self.last_ack.map(|now| now.wall)
-    }
-
-    /// Just before the first unpause request left.
-    #[must_use]
-    pub fn unpause_started(&self) -> Option<Timestamp> {
-        self.opening.map(|now| now.wall)
-    }
-
-    /// Whether a dead process left it.
-    #[must_use]
-    pub const fn recovered(&self) -> bool {
-        self.ahead.interrupted
-    }
-
-    /// The fold of what is durable.
-    #[must_use]
-    pub const fn durable(&self) -> &Journal {
-        &self.durable
-    }
-
-    /// How it ended: a proven instant only when that is durable, anything else as soon as it is decided.
-    #[must_use]
-    pub fn outcome(&self) -> Option<&super::Outcome> {
-        match &self.ahead.outcome {
-            Some(outcome) if outcome.verdict == crate::domain::Verdict::Consistent => self.durable.outcome.as_ref(),
-            outcome => outcome.as_ref(),
-        }
-    }
-
-    /// What it is doing now, for people and for the simulation's counts.
-    #[must_use]
-    pub fn state(&self, now: Now) -> State {
-        match (self.ahead.phase, self.opening) {
-            (Phase::New, _) if now.mono < self.pause_at => State::Waiting,
-            (Phase::New, _) => State::Looking,
-            (Phase::Closed, _) => State::Concluding,
-            (Phase::Opened, _) => State::Verifying,
-            (Phase::Interrupted, _) => State::Recovering,
-            (_, Some(_)) => State::Opening,
-            (Phase::Intended, None) if self.durable.phase == Phase::New => State::Intending,
-            (Phase::Intended, None) if self.last_ack.is_none() => State::Pausing,
-            (Phase::Intended, None) => State::Rechecking,
-            _ if self.hold_until().is_some_and(|until| now.mono >= until) => State::LastLook,
-            _ => State::Holding,
-        }
-    }
-
-    /// Nothing is left to do.
-    #[must_use]
-    pub fn finished(&self) -> bool {
-        self.durable.phase == Phase::Closed
     }
 
     fn enqueue(&mut self, event: Event) {
@@ -517,6 +418,7 @@ impl Window {
                 self.writing.since.get_or_insert(now.mono);
             }
             Effect::TakeCensus => self.census().asked = Some(now.mono),
+            Effect::LookAtStores => self.stores.asked = Some(now.mono),
             Effect::LookAtPods => {
                 self.pods_asked = Some(now.mono);
                 self.pods_last = self.pods_asked;

@@ -9,11 +9,16 @@ mod input;
 mod journal;
 mod machine;
 mod member;
+mod stores;
 mod verdict;
+mod view;
 mod watch;
 
-pub use event::{APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, End, Event, MARGIN, Outcome, POD_DEADLINE, Plan};
+pub use event::{
+    APPEND_DEADLINE, ASK_DEADLINE, CENSUS_DEADLINE, End, Event, MARGIN, Outcome, POD_DEADLINE, Plan, STORES_DEADLINE,
+};
 pub use input::{Call, Effect, Input, Line};
 pub use journal::{Illegal, Journal, Phase};
-pub use machine::{State, Window};
+pub use machine::Window;
 pub use member::{Attempt, DOUBT_POLL, GRACE, Live};
+pub use view::State;

@@ -69,9 +69,14 @@ impl Window {
         Some(Event::Opened { at: now.wall, ends })
     }
 
+    /// Every member is done, and nothing speaks against the window yet: it asks what it still has to know.
+    pub(super) fn proven_so_far(&self) -> bool {
+        self.ahead.phase == Phase::Opened && self.void.is_empty() && self.held.is_some()
+    }
+
     /// Whether the window still needs to find its members again before its verdict.
     pub(super) fn census_due(&self) -> bool {
-        self.ahead.phase == Phase::Opened && self.void.is_empty() && self.held.is_some() && self.after.found.is_none()
+        self.proven_so_far() && self.after.found.is_none()
     }
 
     /// Since when the members are being found again, while that is waited for.
@@ -82,7 +87,8 @@ impl Window {
 
     /// A proven instant waits for its events to be durable; a void window waits for nothing.
     fn verdict(&self) -> Option<Event> {
-        if self.census_due() || (self.void.is_empty() && self.durable.phase != Phase::Opened) {
+        let unknown = self.census_due() || self.stores_due();
+        if unknown || (self.void.is_empty() && self.durable.phase != Phase::Opened) {
             return None;
         }
         let mut reasons = self.void.clone();
@@ -90,7 +96,7 @@ impl Window {
         let mut restore = None;
         if let (Some(quiet), true) = (self.held, reasons.is_empty()) {
             let proven = Interval { start: quiet.start, end: quiet.end - self.unproven };
-            restore = restore_point(proven.shrunk(self.drifted()), &self.clocks);
+            restore = restore_point(proven.shrunk(self.drifted()), &self.clocks_while_closed());
             if restore.is_none() {
                 let sentence = "no whole second lies inside the quiet interval on every store's clock";
                 reasons.push(Reason::new(Code::ClockSkew, sentence));
@@ -106,7 +112,7 @@ impl Window {
         Some(Event::Verdict { outcome })
     }
 
-    /// What the opening and the census after it say against the window.
+    /// What the opening, the census after it and the look at the stores say against the window.
     fn found_after(&self) -> Vec<Reason> {
         let mut reasons = Vec::new();
         for (member, live) in self.members.iter().zip(&self.live) {
@@ -118,6 +124,9 @@ impl Window {
         }
         if let Some((_, against)) = &self.after.found {
             reasons.extend(against.clone());
+        }
+        if let Some(Err(against)) = &self.stores.found {
+            reasons.push(against.clone());
         }
         reasons
     }

@@ -23,6 +23,10 @@ impl Window {
     pub(super) fn watch(&mut self, now: Now) {
         self.expire(now);
         self.expire_census(now);
+        self.expire_stores(now);
+        if self.clock_matters() {
+            self.watch_clock(now);
+        }
         if self.writing.since.is_some_and(|since| now.mono >= since + APPEND_DEADLINE) {
             self.void(now, Reason::new(Code::Catalog, "the catalog takes too long to write an event"));
         }
@@ -30,7 +34,6 @@ impl Window {
             return;
         }
         if let Some(first) = self.first_sent {
-            self.watch_clock(now);
             if now.mono + WATCHDOG_LEAD >= first.mono + self.plan.max_pause {
                 let limit = self.plan.max_pause.as_secs_f64();
                 self.void(now, Reason::new(Code::MaxPause, format!("the limit of {limit} s was reached")));
@@ -58,6 +61,13 @@ impl Window {
         }
     }
 
+    /// Whether the wall clock has to run on: while members are closed; and between the looks at the stores, which are
+    /// compared with it.
+    pub(super) fn clock_matters(&self) -> bool {
+        let closed = self.first_sent.is_some() && self.opening.is_none();
+        closed || !self.clocks.is_empty() && self.void.is_empty() && self.stores.found.is_none()
+    }
+
     pub(super) fn watch_clock(&mut self, now: Now) {
         let mono = i128::try_from(now.mono.as_nanos()).unwrap_or(i128::MAX);
         let offset = now.wall.as_nanosecond() - mono;
@@ -69,7 +79,7 @@ impl Window {
         }
     }
 
-    /// How far the wall clock ran from the monotonic one while members were closed.
+    /// How far the wall clock ran from the monotonic one while that mattered.
     pub(super) fn drifted(&self) -> Duration {
         let nanos = self.drift.map_or(0, |(low, high)| high - low);
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))

@@ -12,7 +12,9 @@ pub struct Bug {
 const DUE: &str = "window/due.rs";
 const MACHINE: &str = "window/machine.rs";
 const MEMBER: &str = "window/member.rs";
+const STORES: &str = "window/stores.rs";
 const VERDICT: &str = "window/verdict.rs";
+const VIEW: &str = "window/view.rs";
 const WATCH: &str = "window/watch.rs";
 const QUIET: &str = "domain/quiet.rs";
 
@@ -23,14 +25,14 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "a restore point is announced before its verdict is durable",
-        edits: &[(MACHINE, "=> self.durable.outcome.as_ref(),", "=> self.ahead.outcome.as_ref(),")],
+        edits: &[(VIEW, "=> self.durable.outcome.as_ref(),", "=> self.ahead.outcome.as_ref(),")],
     },
     Bug {
         name: "a restore point is decided before the events under it are durable",
         edits: &[(
             VERDICT,
-            "if self.census_due() || (self.void.is_empty() && self.durable.phase != Phase::Opened) {",
-            "if self.census_due() {",
+            "if unknown || (self.void.is_empty() && self.durable.phase != Phase::Opened) {",
+            "if unknown {",
         )],
     },
     Bug {
@@ -301,5 +303,80 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "the members found again before the intent may differ",
         edits: &[(MACHINE, "against.filter(|_| before)", "against.filter(|_| false)")],
+    },
+    Bug {
+        name: "a census that never comes is waited for for ever",
+        edits: &[(WATCH, "now.mono >= asked + CENSUS_DEADLINE", "now.mono >= asked + CENSUS_DEADLINE * 1_000")],
+    },
+    Bug {
+        name: "the verdict does not wait for the stores",
+        edits: &[(VERDICT, "self.census_due() || self.stores_due();", "self.census_due();")],
+    },
+    Bug {
+        name: "the verdict uses only the stores' clocks before the window",
+        edits: &[(STORES, "map(|(before, after)| before.hull(after))", "map(|(before, _)| *before)")],
+    },
+    Bug {
+        name: "the verdict uses only the stores' clocks after the window",
+        edits: &[(STORES, "map(|(before, after)| before.hull(after))", "map(|(_, after)| *after)")],
+    },
+    Bug {
+        name: "a store's clock is taken to be where both looks saw it",
+        edits: &[
+            (QUIET, "self.offset_low.min(after.offset_low)", "self.offset_low.max(after.offset_low)"),
+            (QUIET, "self.offset_high.max(after.offset_high)", "self.offset_high.min(after.offset_high)"),
+        ],
+    },
+    Bug {
+        name: "the deadline of the stores is forgotten",
+        edits: &[(STORES, "now.mono >= asked + STORES_DEADLINE", "now.mono >= asked + STORES_DEADLINE * 1_000")],
+    },
+    Bug {
+        name: "nobody is woken at the deadline of the stores",
+        edits: &[(DUE, "        note(self.stores_asked().map(|asked| asked + STORES_DEADLINE));\n", "")],
+    },
+    Bug {
+        name: "stores that never answered are taken for a yes",
+        edits: &[(
+            STORES,
+            "            self.stores_found(now, Err(reason));",
+            "            self.stores.found = Some(Ok(self.clocks.clone())); let _ = reason;",
+        )],
+    },
+    Bug {
+        name: "stores that could not be looked at are taken for a yes",
+        edits: &[(
+            VERDICT,
+            "if let Some(Err(against)) = &self.stores.found {",
+            "if let (Some(Err(against)), false) = (&self.stores.found, true) {",
+        )],
+    },
+    Bug {
+        name: "an answer of fewer stores is taken for all",
+        edits: &[(
+            STORES,
+            "            count if count == known => Ok(clocks),",
+            "            count if count <= known => Ok(clocks),",
+        )],
+    },
+    Bug {
+        name: "the stores are looked at again in every step",
+        edits: &[(DUE, "if self.stores_due() && self.stores.asked.is_none() {", "if self.stores_due() {")],
+    },
+    Bug {
+        name: "the stores are looked at while members are closed",
+        edits: &[(
+            STORES,
+            "self.proven_so_far() && !self.clocks.is_empty()",
+            "self.last_ack.is_some() && !self.clocks.is_empty()",
+        )],
+    },
+    Bug {
+        name: "the daemon's own clock may step between the looks at the stores",
+        edits: &[(
+            WATCH,
+            "        closed || !self.clocks.is_empty() && self.void.is_empty() && self.stores.found.is_none()\n",
+            "        closed\n",
+        )],
     },
 ];

@@ -14,6 +14,7 @@ mod sim {
     mod inject;
     mod pods;
     pub mod random;
+    mod stores;
     mod traffic;
     mod witness;
     pub mod world;

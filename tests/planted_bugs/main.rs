@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     "sim/inject.rs",
     "sim/pods.rs",
     "sim/random.rs",
+    "sim/stores.rs",
     "sim/traffic.rs",
     "sim/witness.rs",
     "sim/world.rs",

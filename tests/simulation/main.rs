@@ -2,9 +2,10 @@
 //! `STILLPOINT_SEED=N cargo test --test simulation a_seed_replays`.
 
 mod last_moment;
+mod stores;
 
 use std::collections::{BTreeMap, BTreeSet};
-use stillpoint::domain::Verdict;
+use stillpoint::domain::{Code, Verdict};
 use stillpoint::sim::Violation;
 use stillpoint::sim::faults::{Fault, Planned};
 use stillpoint::sim::world::{Report, Setup, World};
@@ -23,16 +24,50 @@ fn count() -> u64 {
 #[test]
 fn without_faults_every_window_is_consistent() {
     for seed in 0..500 {
-        let report = run(&Setup { seed, clusters: 3, members: 3, pods: seed % 2 == 1, faults: Vec::new() });
+        let report =
+            run(&Setup { seed, clusters: 3, members: 3, pods: seed % 2 == 1, wrong: None, faults: Vec::new() });
         assert_eq!(report.verdict, Some(Verdict::Consistent), "seed {seed}");
         assert!(!report.beyond_protocol);
     }
 }
 
+/// The daemon's clock and its stores' are wrong by up to 20 s: the point moves, or there is none.
+#[test]
+fn clocks_that_are_wrong_move_the_point_or_discard_the_window() {
+    let window = |seed, wrong| {
+        let report = run(&Setup { seed, clusters: 1, members: 2, pods: false, wrong: Some(wrong), faults: Vec::new() });
+        (report.restore_point.map(|point| point.as_second()), report.reasons)
+    };
+    let wrong = [0, 400, -400, 2_000, -2_000, 20_000, -20_000];
+    let (mut moved, mut discarded) = (0, 0);
+    for seed in 0..50 {
+        for daemon in wrong {
+            let (right, _) = window(seed, (daemon, daemon));
+            assert!(right.is_some(), "seed {seed}: wrong alike, by {daemon} ms");
+            for store in wrong {
+                let apart = (store - daemon).abs();
+                match window(seed, (daemon, store)) {
+                    (Some(point), reasons) => {
+                        assert!(reasons.is_empty() && apart < 5_000, "seed {seed}: {daemon} and {store} ms");
+                        moved += u32::from(Some(point) != right);
+                    }
+                    (None, reasons) => {
+                        assert_eq!(reasons, [Code::ClockSkew], "seed {seed}: {daemon} and {store} ms");
+                        assert!(apart >= 400, "seed {seed}: {daemon} and {store} ms");
+                        discarded += 1;
+                    }
+                }
+            }
+        }
+    }
+    println!("wrong clocks moved {moved} points, and discarded {discarded} windows");
+    assert!(moved > 0 && discarded > 0);
+}
+
 #[test]
 fn a_crash_at_every_step_leaves_nothing_paused() {
     for seed in 0..40 {
-        let clean = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, faults: Vec::new() });
+        let clean = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, wrong: None, faults: Vec::new() });
         for step in 0..=clean.steps {
             for fault in [Fault::Crash, Fault::CrashAfterAppend] {
                 run(&Setup {
@@ -40,6 +75,7 @@ fn a_crash_at_every_step_leaves_nothing_paused() {
                     clusters: 3,
                     members: 2,
                     pods: seed % 2 == 1,
+                    wrong: None,
                     faults: vec![Planned { step, fault }],
                 });
             }
@@ -52,13 +88,21 @@ fn a_second_crash_in_every_step_of_the_recovery_leaves_nothing_paused() {
     for seed in 0..12 {
         for first in [8, 14, 20, 26] {
             let crash = |step| Planned { step, fault: Fault::CrashAfterAppend };
-            let once = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, faults: vec![crash(first)] });
+            let once = run(&Setup {
+                seed,
+                clusters: 3,
+                members: 2,
+                pods: seed % 2 == 1,
+                wrong: None,
+                faults: vec![crash(first)],
+            });
             for second in first + 1..=once.steps {
                 run(&Setup {
                     seed,
                     clusters: 3,
                     members: 2,
                     pods: seed % 2 == 1,
+                    wrong: None,
                     faults: vec![crash(first), crash(second)],
                 });
             }
@@ -69,7 +113,7 @@ fn a_second_crash_in_every_step_of_the_recovery_leaves_nothing_paused() {
 #[test]
 fn every_fault_at_every_step_keeps_every_promise() {
     for seed in 0..10 {
-        let clean = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, faults: Vec::new() });
+        let clean = run(&Setup { seed, clusters: 3, members: 2, pods: seed % 2 == 1, wrong: None, faults: Vec::new() });
         for fault in Fault::ALL {
             for step in 0..=clean.steps {
                 run(&Setup {
@@ -77,6 +121,7 @@ fn every_fault_at_every_step_keeps_every_promise() {
                     clusters: 3,
                     members: 2,
                     pods: seed % 2 == 1,
+                    wrong: None,
                     faults: vec![Planned { step, fault: *fault }],
                 });
             }
@@ -88,18 +133,20 @@ fn every_fault_at_every_step_keeps_every_promise() {
 fn random_faults_keep_every_promise_and_meet_every_state() {
     let mut verdicts: BTreeMap<Option<Verdict>, u64> = BTreeMap::new();
     let mut met: BTreeMap<(State, Fault), u64> = BTreeMap::new();
-    let mut beyond_protocol = 0;
+    let (mut beyond_protocol, mut beyond_looks) = (0, 0);
     let windows = count();
     for seed in 0..windows {
         let report = run(&Setup::seeded(seed));
         *verdicts.entry(report.verdict).or_default() += 1;
         beyond_protocol += u64::from(report.beyond_protocol);
+        beyond_looks += u64::from(report.beyond_looks);
         for pair in report.met {
             *met.entry(pair).or_default() += 1;
         }
     }
     let states: BTreeSet<State> = met.keys().map(|(state, _)| *state).collect();
     println!("{windows} faulty windows: {verdicts:?}; beyond what the protocol shows: {beyond_protocol}");
+    println!("beyond what two looks at a store's clock show: {beyond_looks}");
     println!("{} (state, fault) pairs over {} states and {} faults", met.len(), states.len(), Fault::ALL.len());
     let missing: Vec<_> = states
         .iter()
@@ -124,7 +171,7 @@ mod pinned {
 
     fn replay(seed: u64, members: usize, faults: &[(u32, Fault)]) {
         let faults = faults.iter().map(|&(step, fault)| Planned { step, fault }).collect();
-        run(&Setup { seed, clusters: 3, members, pods: false, faults });
+        run(&Setup { seed, clusters: 3, members, pods: false, wrong: None, faults });
     }
 
     #[test]
@@ -145,7 +192,7 @@ mod pinned {
             for (stop, replaced) in (0..10).flat_map(|stop| (stop + 1..16).map(move |replaced| (stop, replaced))) {
                 let faults = [(stop, Fault::Stop), (replaced, Fault::PodReplaced)];
                 let faults = faults.map(|(step, fault)| Planned { step, fault }).to_vec();
-                run(&Setup { seed, clusters: 3, members: 2, pods: true, faults });
+                run(&Setup { seed, clusters: 3, members: 2, pods: true, wrong: None, faults });
             }
         }
     }
