@@ -3,6 +3,7 @@
 use super::error::{AppendError, CatalogError, During};
 use super::rows::{RawEvent, WindowRow, parse, phase_name};
 use super::sql;
+use crate::tracking::track::Track;
 use crate::window::{Event, Journal};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
@@ -34,6 +35,36 @@ impl Append {
         self.insert(connection).await?;
         if row.verdict.is_some() {
             count(connection, &row).await?;
+            self.follow(connection, &row).await?;
+        }
+        Ok(())
+    }
+
+    /// What becomes of the captures: a restore point is followed in each captured store, else they serve no one.
+    async fn follow(&self, connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+        let Some(point) = row.restore_point else {
+            sqlx::query(sql::DELETE_CAPTURES).bind(&row.window).execute(connection).await.during(ACTION)?;
+            return Ok(());
+        };
+        let stores: Vec<String> = sqlx::query_scalar(sql::CAPTURED_STORES)
+            .bind(&row.window)
+            .fetch_all(&mut *connection)
+            .await
+            .during(ACTION)?;
+        for store in stores {
+            let track = Track::new(row.window.clone(), row.group.clone(), store, point);
+            sqlx::query(sql::INSERT_TRACK)
+                .bind(&track.window)
+                .bind(&track.store)
+                .bind(&track.group)
+                .bind(point.as_microsecond())
+                .bind(track.state.name())
+                .bind(self.at.as_microsecond())
+                .bind(self.epoch)
+                .bind(json(&track)?)
+                .execute(&mut *connection)
+                .await
+                .during(ACTION)?;
         }
         Ok(())
     }
@@ -119,6 +150,6 @@ pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) ->
     Ok(())
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, CatalogError> {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, CatalogError> {
     serde_json::to_string(value).map_err(|error| CatalogError::Row(error.to_string()))
 }

@@ -61,6 +61,15 @@ pub enum CatalogError {
     Lacks { window: String, number: u32 },
     #[error("a row of the catalog cannot be read: {0}")]
     Row(String),
+    /// The body of a capture, track or copy: `what` names it.
+    #[error("{what} cannot be read")]
+    Body { what: String, source: serde_json::Error },
+    #[error("there is no {0} to save")]
+    Missing(String),
+    #[error("{copy} is {stands} and cannot become {asked}")]
+    Backwards { copy: String, stands: &'static str, asked: &'static str },
+    #[error("window {0} has its verdict: nothing more is captured for it")]
+    Ended(String),
     #[error("the catalog is damaged: {}", .0.join("; "))]
     Damaged(Vec<String>),
     #[error("the catalog is closed")]

@@ -1,4 +1,5 @@
-//! The durable record on SQLite: journals, their projection, slots, and what metrics are counted from.
+//! The durable record on SQLite: journals, their projection, slots, restore points' tracks, and what metrics are
+//! counted from.
 //!
 //! One process owns a catalog (a lock beside the file) and writes through one connection; every write is one
 //! transaction, fenced by the leader's epoch and on the disk (WAL, `synchronous=FULL`) before it is acknowledged.
@@ -12,11 +13,14 @@ mod reader;
 mod rows;
 mod slots;
 mod sql;
+mod tracked;
+mod tracking;
 mod writer;
 
 pub use error::{AppendError, CatalogError, OpenError};
 pub use reader::{OpenWindow, Reader};
 pub use rows::{Entry, SlotRow, SlotState, Total, WindowRow};
+pub use tracked::{Known, Materialized, Point};
 
 use crate::window::{APPEND_DEADLINE, Event};
 use error::During;
@@ -157,6 +161,14 @@ impl Catalog {
             })
         });
         rows::instant(self.writer.run("see a group", CHANGE_DEADLINE, body).await?)
+    }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        body: writer::Body<T, CatalogError>,
+    ) -> Result<T, CatalogError> {
+        self.writer.run(action, CHANGE_DEADLINE, body).await
     }
 
     /// Ends the catalog in good order: what waits is written, the log is written back, the lock is free afterwards.

@@ -16,7 +16,7 @@ const CONNECTIONS: u32 = 4;
 #[derive(Debug, Clone)]
 pub struct Reader {
     path: PathBuf,
-    pool: SqlitePool,
+    pub(super) pool: SqlitePool,
 }
 
 /// A window without a verdict, as recovery finds it.
@@ -120,15 +120,14 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn history(&self, group: Option<&str>, limit: u32) -> Result<Vec<WindowRow>, CatalogError> {
-        self.windows("list windows", sql::HISTORY, sql::HISTORY_OF_GROUP, group, limit).await
-    }
-
-    /// Consistent windows of one group or all, newest restore point first, `limit` at most.
-    ///
-    /// # Errors
-    /// The disk, or a row that cannot be read.
-    pub async fn points(&self, group: Option<&str>, limit: u32) -> Result<Vec<WindowRow>, CatalogError> {
-        self.windows("list restore points", sql::POINTS, sql::POINTS_OF_GROUP, group, limit).await
+        let query = sqlx::query_as::<_, RawWindow>(if group.is_some() { sql::HISTORY_OF_GROUP } else { sql::HISTORY })
+            .bind(i64::from(limit));
+        let query = match group {
+            Some(group) => query.bind(group),
+            None => query,
+        };
+        let rows = within("list windows", READ_DEADLINE, query.fetch_all(&self.pool)).await?;
+        rows.into_iter().map(WindowRow::try_from).collect()
     }
 
     /// One window by its name.
@@ -215,30 +214,13 @@ impl Reader {
         if found.is_empty() { Ok(()) } else { Err(CatalogError::Damaged(found)) }
     }
 
-    async fn windows(
-        &self,
-        action: &'static str,
-        all: &'static str,
-        of_group: &'static str,
-        group: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<WindowRow>, CatalogError> {
-        let query = sqlx::query_as::<_, RawWindow>(if group.is_some() { of_group } else { all }).bind(i64::from(limit));
-        let query = match group {
-            Some(group) => query.bind(group),
-            None => query,
-        };
-        let rows = within(action, READ_DEADLINE, query.fetch_all(&self.pool)).await?;
-        rows.into_iter().map(WindowRow::try_from).collect()
-    }
-
     pub(super) async fn first_seen(&self, group: &str) -> Result<Option<Timestamp>, CatalogError> {
         let query = sqlx::query_scalar::<_, i64>(sql::GROUP_SEEN).bind(group).fetch_optional(&self.pool);
         within("read a group", READ_DEADLINE, query).await?.map(instant).transpose()
     }
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     action: &'static str,
     deadline: Duration,
     query: impl Future<Output = Result<T, sqlx::Error>>,

@@ -3,7 +3,7 @@
 use super::append::{count, save};
 use super::error::{CatalogError, During};
 use super::rows::WindowRow;
-use super::{CHANGE_DEADLINE, Catalog, sql};
+use super::{Catalog, sql};
 use crate::domain::{Reason, Trigger, Verdict};
 use crate::window::Phase;
 use jiff::Timestamp;
@@ -106,14 +106,6 @@ impl Catalog {
             }),
         )
         .await
-    }
-
-    async fn change<T: Send + 'static>(
-        &self,
-        action: &'static str,
-        body: super::writer::Body<T, CatalogError>,
-    ) -> Result<T, CatalogError> {
-        self.writer.run(action, CHANGE_DEADLINE, body).await
     }
 }
 

@@ -7,6 +7,21 @@ macro_rules! window_columns {
     };
 }
 
+/// Restore points, each with its tracks: one row a track, or one without any.
+macro_rules! points {
+    ($which:literal) => {
+        concat!(
+            "SELECT points.*, tracks.store_name AS track_store, tracks.state AS track_state, \
+             tracks.body AS track_body FROM (SELECT ",
+            window_columns!(),
+            " FROM windows ",
+            $which,
+            ") AS points LEFT JOIN tracks ON tracks.window_id = points.window_id \
+             ORDER BY points.restore_point DESC, points.window_id DESC, tracks.store_name"
+        )
+    };
+}
+
 pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch, identity";
 pub(super) const EPOCH: &str = "SELECT epoch FROM leader WHERE id = 1";
 
@@ -35,16 +50,13 @@ pub(super) const HISTORY_OF_GROUP: &str = concat!(
     window_columns!(),
     " FROM windows WHERE group_name = $2 ORDER BY started DESC, window_id DESC LIMIT $1"
 );
-pub(super) const POINTS: &str = concat!(
-    "SELECT ",
-    window_columns!(),
-    " FROM windows WHERE restore_point IS NOT NULL ORDER BY restore_point DESC LIMIT $1"
-);
-pub(super) const POINTS_OF_GROUP: &str = concat!(
-    "SELECT ",
-    window_columns!(),
-    " FROM windows WHERE group_name = $2 AND restore_point IS NOT NULL ORDER BY restore_point DESC LIMIT $1"
-);
+pub(super) const POINTS: &str =
+    points!("WHERE restore_point IS NOT NULL ORDER BY restore_point DESC, window_id DESC LIMIT $1");
+pub(super) const POINTS_OF_GROUP: &str =
+    points!("WHERE group_name = $2 AND restore_point IS NOT NULL ORDER BY restore_point DESC, window_id DESC LIMIT $1");
+pub(super) const POINT_BY_WINDOW: &str = points!("WHERE restore_point IS NOT NULL AND window_id = $1");
+pub(super) const POINT_BY_INSTANT: &str =
+    points!("WHERE restore_point = $1 ORDER BY restore_point DESC, window_id DESC LIMIT 100");
 pub(super) const LAST_POINT: &str =
     "SELECT MAX(restore_point) FROM windows WHERE group_name = $1 AND restore_point IS NOT NULL";
 
@@ -80,6 +92,49 @@ pub(super) const UNFINISHED_SLOTS: &str = "SELECT group_name, slot, state, attem
      WHERE group_name = $1 AND state IN ('planned', 'running') ORDER BY slot";
 pub(super) const LAST_SLOT: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \
      WHERE group_name = $1 ORDER BY slot DESC LIMIT 1";
+
+pub(super) const ENDED: &str = "SELECT COUNT(*) FROM windows WHERE window_id = $1 AND verdict IS NOT NULL";
+pub(super) const UPSERT_CAPTURE: &str = "INSERT INTO captures (window_id, store_name, epoch, written_at, body) \
+     VALUES ($1, $2, $3, $4, $5) ON CONFLICT (window_id, store_name) \
+     DO UPDATE SET epoch = excluded.epoch, written_at = excluded.written_at, body = excluded.body";
+pub(super) const CAPTURE: &str = "SELECT body FROM captures WHERE window_id = $1 AND store_name = $2";
+pub(super) const CAPTURED_STORES: &str = "SELECT store_name FROM captures WHERE window_id = $1";
+pub(super) const DELETE_CAPTURES: &str = "DELETE FROM captures WHERE window_id = $1";
+/// A window whose process died before its first event has no row, and never will.
+pub(super) const DELETE_STRAY_CAPTURES: &str = "DELETE FROM captures WHERE epoch < $1 AND NOT EXISTS \
+     (SELECT 1 FROM windows WHERE windows.window_id = captures.window_id)";
+
+pub(super) const INSERT_TRACK: &str = "INSERT INTO tracks \
+     (window_id, store_name, group_name, restore_point, state, changed_at, epoch, body) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub(super) const UPDATE_TRACK: &str = "UPDATE tracks SET state = $3, changed_at = $4, epoch = $5, body = $6 \
+     WHERE window_id = $1 AND store_name = $2";
+pub(super) const LIVE_TRACKS: &str = "SELECT window_id, store_name, state, body FROM tracks \
+     WHERE group_name = $1 AND store_name = $2 AND state NOT IN ('lost', 'expired') ORDER BY restore_point";
+pub(super) const TRACKS: &str =
+    "SELECT window_id, store_name, state, body FROM tracks WHERE window_id = $1 ORDER BY store_name";
+
+pub(super) const INSERT_COPY: &str = "INSERT INTO copies \
+     (window_id, store_name, source, group_name, step, name, backup_arn, bytes, changed_at, epoch, body) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (window_id, store_name, source) DO NOTHING";
+pub(super) const STEP_OF_COPY: &str =
+    "SELECT group_name, step, name FROM copies WHERE window_id = $1 AND store_name = $2 AND source = $3";
+pub(super) const UPDATE_COPY: &str = "UPDATE copies SET step = $4, backup_arn = $5, bytes = $6, changed_at = $7, \
+     epoch = $8, body = $9 WHERE window_id = $1 AND store_name = $2 AND source = $3";
+pub(super) const COPIES: &str = "SELECT window_id, store_name, source, step, body FROM copies \
+     WHERE window_id = $1 AND store_name = $2 ORDER BY source";
+pub(super) const COPY_COUNTS: &str =
+    "SELECT step, COUNT(*) FROM copies WHERE window_id = $1 AND store_name = $2 GROUP BY step";
+pub(super) const FIRST_KNOWN_NAMES: &str = "SELECT name, step, backup_arn FROM copies \
+     WHERE name >= $1 AND name <= $2 ORDER BY name LIMIT $3";
+pub(super) const KNOWN_NAMES: &str = "SELECT name, step, backup_arn FROM copies \
+     WHERE name > $1 AND name <= $2 ORDER BY name LIMIT $3";
+pub(super) const KEPT: &str = "SELECT COUNT(*), COALESCE(CAST(SUM(bytes) AS BIGINT), 0) FROM copies \
+     WHERE group_name = $1 AND store_name = $2 AND step IN ('done', 'expiring')";
+pub(super) const COUNT_RESTORED: &str = "INSERT INTO restored (group_name, store_name, tables, bytes) \
+     VALUES ($1, $2, 1, $3) ON CONFLICT (group_name, store_name) \
+     DO UPDATE SET tables = restored.tables + 1, bytes = restored.bytes + excluded.bytes";
+pub(super) const RESTORED: &str = "SELECT tables, bytes FROM restored WHERE group_name = $1 AND store_name = $2";
 
 /// Taken at once: two writers must not both read before either writes.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";

@@ -68,10 +68,11 @@ pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, outp
 
 /// Restore points, newest first.
 pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, output: Format) -> anyhow::Result<Exit> {
-    let rows = match Catalog::read(&config.daemon.catalog).await {
+    let points = match Catalog::read(&config.daemon.catalog).await {
         Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => Vec::new(),
         reader => reader?.points(group, limit).await?,
     };
+    let rows: Vec<WindowRow> = points.into_iter().map(|point| point.window).collect();
     if let Some(exit) = unknown(config, group, &rows) {
         return Ok(exit);
     }

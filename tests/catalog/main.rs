@@ -5,4 +5,5 @@ mod journal;
 mod opening;
 mod slots;
 mod support;
+mod tracking;
 mod volume;

@@ -110,7 +110,7 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     execute(&path, "INSERT INTO _sqlx_migrations VALUES (999, 'later', '2027-01-01', TRUE, x'00', 0)").await;
     for error in [refusal(&path).await, Catalog::read(&path).await.unwrap_err()] {
         assert!(
-            error.to_string().ends_with("was made by a newer stillpoint (schema 999, this one knows 2)"),
+            error.to_string().ends_with("was made by a newer stillpoint (schema 999, this one knows 3)"),
             "{error}"
         );
     }

@@ -26,7 +26,7 @@ async fn a_hundred_thousand_windows_are_listed_by_index() {
         let all = begun.elapsed();
         assert_eq!(catalog.history(Some("group-7"), 50).await.unwrap().len(), 50);
         let group = begun.elapsed() - all;
-        assert_eq!(catalog.points(Some("group-1"), 1).await.unwrap()[0].window, "new");
+        assert_eq!(catalog.points(Some("group-1"), 1).await.unwrap()[0].window.window, "new");
         let newest = begun.elapsed() - all - group;
         assert!(catalog.last_consistent("group-7").await.unwrap().is_some());
         let last = begun.elapsed() - all - group - newest;
