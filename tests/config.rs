@@ -147,6 +147,8 @@ fn settings_arrive_in_the_model() {
     insta::assert_snapshot!("model_every_setting", format!("{:#?}", loaded.config));
     let loaded = load(&file("tests/config/valid/shorthands.yaml")).unwrap();
     insta::assert_snapshot!("model_shorthands", format!("{:#?}", loaded.config));
+    let loaded = load(&file("tests/config/valid/stores.yaml")).unwrap();
+    insta::assert_snapshot!("model_stores", format!("{:#?}", loaded.config.groups));
 }
 
 #[test]
@@ -192,7 +194,7 @@ fn null_takes_a_setting_back_to_its_default() {
 
 #[test]
 fn show_prints_the_merged_yaml_with_the_origin_of_each_value() {
-    let variables = variable("STILLPOINT__GROUPS__LEDGER__WINDOW__HOLD", "3s");
+    let variables = variable("STILLPOINT__GROUPS__LEDGER__WINDOW__HOLD", "5s");
     let shown = cli::config::show(&env(Path::new("config"), "production.example"), variables);
     assert_eq!((shown.code, shown.stderr.as_str()), (0, ""));
     insta::assert_snapshot!("show_production_example", shown.stdout);
@@ -212,7 +214,7 @@ fn what_show_prints_is_the_same_config_again() {
 #[test]
 fn check_is_fit_for_a_pipeline() {
     let good = cli::config::check(&env(Path::new("config"), "production.example"), []);
-    let summary = "config/default.yaml: ok\nconfig/production.example.yaml: ok\nok: 2 groups, 5 clusters\n";
+    let summary = "config/default.yaml: ok\nconfig/production.example.yaml: ok\nok: 2 groups, 5 clusters, 3 stores\n";
     assert_eq!((good.code, good.stdout.as_str(), good.stderr.as_str()), (0, summary, ""));
     let bad = cli::config::check(&file("tests/config/wrong/many_at_once.yaml"), []);
     assert_eq!((bad.code, bad.stdout.as_str()), (2, ""));

@@ -67,7 +67,9 @@ fn summary(loaded: &Loaded) -> String {
     let groups = loaded.config.groups.len();
     let clusters: usize = loaded.config.groups.values().map(|group| group.clusters.len()).sum();
     let mut text: String = loaded.layers.iter().map(|layer| format!("{layer}: ok\n")).collect();
-    text.push_str(&format!("ok: {}, {}\n", counted(groups, "group"), counted(clusters, "cluster")));
+    let stores: usize = loaded.config.groups.values().map(|group| group.stores.len()).sum();
+    let stores = if stores == 0 { String::new() } else { format!(", {}", counted(stores, "store")) };
+    text.push_str(&format!("ok: {}, {}{stores}\n", counted(groups, "group"), counted(clusters, "cluster")));
     text
 }
 

@@ -18,3 +18,18 @@ pub const DRAIN: &str = "30s";
 pub const MAX_PAUSE: &str = "60s";
 
 pub const STAGE: u32 = 0;
+
+/// ScalarDB's own names.
+pub const COORDINATOR: &str = "coordinator";
+pub const METADATA: &str = "scalardb";
+
+pub const PREFLIGHT: &str = "refuse";
+pub const MATERIALIZE: &str = "always";
+pub const INDEXES: bool = true;
+pub const RESTORES_AT_ONCE: u32 = 40;
+pub const MATERIALIZE_LIMIT: &str = "12h";
+pub const ORPHANS: &str = "report";
+/// US dollars a GB, the list prices of us-east-1.
+pub const RESTORE_PRICE: f64 = 0.15;
+/// The same, a month.
+pub const BACKUP_PRICE: f64 = 0.10;

@@ -153,6 +153,10 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("schedule", &["cron", "time_zone", "lead", "starting_deadline", "refused_retry", "attempts", "retry_delay"]),
     ("tls", &["ca_file", "server_name", "cert_file", "key_file"]),
     ("kubernetes", &["context", "kubeconfig", "namespace", "release", "selector"]),
+    ("keep", &["last", "daily", "weekly", "monthly"]),
+    ("dynamodb", &["tables", "prefix", "coordinator", "metadata", "materialize", "indexes", "orphans", "prices"]),
+    ("tables", &["include", "exclude"]),
+    ("prices", &["restore", "backup"]),
 ];
 
 /// Puts serde's words about the value of `key` into those of a person who writes YAML.
@@ -160,7 +164,8 @@ pub fn from_serde(key: &str, message: &str) -> Wrong {
     let wrong = translated(message);
     let names: &[&str] = match key {
         "product" => &["scalardb-cluster", "scalardb-server", "scalardl-ledger", "scalardl-auditor", "custom"],
-        "coverage" => &["refuse", "warn"],
+        "coverage" | "preflight" => &["refuse", "warn"],
+        "orphans" => &["report", "delete"],
         "materialize" => &["always", "daily", "weekly", "never"],
         _ => return wrong,
     };
@@ -237,6 +242,8 @@ fn expected_words(expected: &str) -> &str {
         "a map" => "a mapping (names, each with its settings indented below it)",
         "u16" => "a port, 1 to 65535",
         "u32" => "a whole number, 0 or more",
+        "f64" => "a number, 0 or more",
+        "a boolean" => "true or false",
         "a Value::Tagged enum" => A_NAME,
         other => other,
     }

@@ -3,7 +3,7 @@
 use super::error::Place;
 use super::layer::Layer;
 use super::path::KeyPath;
-use super::{Config, defaults, yaml};
+use super::{Config, Group, StoreKind, defaults, yaml};
 use config::{Value, ValueKind};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,7 +72,7 @@ fn default(table: &mut Table, key: &str, value: &str) {
 }
 
 /// Keys whose null says none.
-const NULLABLE: [&str; 2] = ["http", "coverage_interval"];
+const NULLABLE: [&str; 4] = ["http", "coverage_interval", "coordinator", "metadata"];
 
 /// Puts the built-in defaults where nobody wrote anything.
 fn fill(merged: &mut Value, config: &Config) {
@@ -102,11 +102,31 @@ fn fill(merged: &mut Value, config: &Config) {
         for name in group.clusters.keys() {
             default(table(table(written, "clusters"), name), "stage", &defaults::STAGE.to_string());
         }
+        fill_stores(written, group);
+    }
+}
+
+fn fill_stores(written: &mut Table, group: &Group) {
+    for (name, store) in &group.stores {
+        let written = table(table(written, "stores"), name);
+        default(written, "preflight", defaults::PREFLIGHT);
+        let StoreKind::Dynamodb(_) = store.kind else { continue };
+        let dynamodb = table(written, "dynamodb");
+        default(dynamodb, "coordinator", defaults::COORDINATOR);
+        default(dynamodb, "metadata", defaults::METADATA);
+        default(dynamodb, "materialize", defaults::MATERIALIZE);
+        default(dynamodb, "indexes", &defaults::INDEXES.to_string());
+        default(dynamodb, "restores_at_once", &defaults::RESTORES_AT_ONCE.to_string());
+        default(dynamodb, "materialize_limit", defaults::MATERIALIZE_LIMIT);
+        default(dynamodb, "orphans", defaults::ORPHANS);
+        let prices = table(dynamodb, "prices");
+        default(prices, "restore", &defaults::RESTORE_PRICE.to_string());
+        default(prices, "backup", &defaults::BACKUP_PRICE.to_string());
     }
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 33] = [
+const ORDER: [&str; 62] = [
     "daemon",
     "groups",
     "catalog",
@@ -140,6 +160,35 @@ const ORDER: [&str; 33] = [
     "cert_file",
     "key_file",
     "stores",
+    "keep",
+    "dynamodb",
+    "rds",
+    "aurora",
+    "preflight",
+    "region",
+    "role_arn",
+    "external_id",
+    "endpoint",
+    "instance",
+    "cluster",
+    "tables",
+    "include",
+    "exclude",
+    "prefix",
+    "coordinator",
+    "metadata",
+    "materialize",
+    "indexes",
+    "restores_at_once",
+    "materialize_limit",
+    "orphans",
+    "prices",
+    "restore",
+    "backup",
+    "last",
+    "daily",
+    "weekly",
+    "monthly",
 ];
 
 struct Drawing<'a> {

@@ -3,8 +3,7 @@
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
 use super::super::{
-    Cluster, Coverage, Group, Keep, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule,
-    span,
+    Cluster, Coverage, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule, span,
 };
 use super::{Check, Range, cluster, other_name, store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,7 +41,10 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
             clusters.insert(name, cluster);
         }
     }
-    let guard = store::stores(check, &path.key("stores"), raw.stores.unwrap_or_default());
+    let raw_stores = raw.stores.unwrap_or_default();
+    let materializes = raw_stores.values().flatten().any(store::materializes);
+    let (stores, guard) = store::stores(check, &path.key("stores"), raw_stores);
+    let keep = store::keep(check, &path.key("keep"), raw.keep.as_ref(), materializes);
     let window = window(check, &path.key("window"), &raw.window.unwrap_or_default(), stages.len().max(1), guard);
     let schedule = raw.schedule.map(|raw| read_schedule(check, &path.key("schedule"), raw, window.hold));
     check_coverage(check, path, raw.coverage.is_some(), raw.ignore.as_deref(), has_kubernetes);
@@ -51,7 +53,6 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
         Some(raw::Coverage::Refuse) | None => Coverage::Refuse,
     };
     let ignore = raw.ignore.unwrap_or_default();
-    let (stores, keep) = (BTreeMap::new(), Keep::default());
     Group { name: name.to_owned(), schedule, window, coverage, ignore, clusters, stores, keep }
 }
 

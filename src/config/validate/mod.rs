@@ -1,7 +1,9 @@
 //! From what was written to what cannot be wrong: every fault of the merged layers is found and placed.
 
+mod aws;
 mod cluster;
 mod daemon;
+mod dynamodb;
 mod group;
 mod store;
 

@@ -3,6 +3,10 @@
 //! Names have optional values too: a name with nothing below it is told as such, not taken back from the layer below.
 //! The docstrings here are the descriptions in the JSON Schema.
 
+mod stores;
+
+pub use stores::{Dynamodb, Keep, Materialize, Orphans, Postgresql, Preflight, Prices, Store, Tables};
+
 use crate::domain::Product;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -62,10 +66,12 @@ pub struct Group {
     #[serde(default)]
     #[schemars(schema_with = "names::<Cluster>")]
     pub clusters: Option<BTreeMap<String, Option<Cluster>>>,
-    /// The databases to be restored to the point, by name. This version cannot follow any and refuses them.
+    /// The databases to be restored to the point by name: lower-case letters, digits and dashes, at most 63.
     #[serde(default)]
     #[schemars(schema_with = "names::<Store>")]
     pub stores: Option<BTreeMap<String, Option<Store>>>,
+    /// Which restore points' backups are kept; without it, all. Belongs to groups with a DynamoDB store that materializes.
+    pub keep: Option<Keep>,
 }
 
 /// When a group's slots are, and what happens around them.
@@ -172,90 +178,6 @@ pub struct Tls {
     pub cert_file: Option<String>,
     /// The client's private key, an absolute path; goes with `cert_file`.
     pub key_file: Option<String>,
-}
-
-/// One database to be restored to the point; exactly one kind.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "a mapping with one kind of store, such as {rds: {region: us-east-1, instance: ledger}}"
-)]
-pub struct Store {
-    /// DynamoDB tables.
-    pub dynamodb: Option<Dynamodb>,
-    /// An RDS instance.
-    pub rds: Option<Rds>,
-    /// An Aurora cluster.
-    pub aurora: Option<Aurora>,
-    /// A PostgreSQL server.
-    pub postgresql: Option<Postgresql>,
-}
-
-/// DynamoDB tables of one region.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, tables: {include: [\"orders.*\"]}}")]
-pub struct Dynamodb {
-    /// The AWS region.
-    pub region: Option<String>,
-    /// Which tables, by ScalarDB's names `<namespace>.<table>`.
-    pub tables: Option<Tables>,
-    /// Stands in front of every table's name physically.
-    pub prefix: Option<String>,
-    /// How often restore points are materialized. Default: always.
-    #[expect(dead_code, reason = "its values are checked by their type; the stores' own issue reads it")]
-    pub materialize: Option<Materialize>,
-}
-
-/// Globs over ScalarDB's names `<namespace>.<table>`.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping such as {include: [\"orders.*\"]}")]
-pub struct Tables {
-    /// Tables that belong to the store.
-    pub include: Option<Vec<String>>,
-    /// Tables that don't, although `include` names them.
-    pub exclude: Option<Vec<String>>,
-}
-
-/// How often restore points are materialized.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Materialize {
-    /// Every restore point.
-    Always,
-    /// The first one of a day.
-    Daily,
-    /// The first one of a week.
-    Weekly,
-    /// None.
-    Never,
-}
-
-/// An RDS instance.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, instance: ledger}")]
-pub struct Rds {
-    /// The AWS region.
-    pub region: Option<String>,
-    /// The instance's identifier.
-    pub instance: Option<String>,
-}
-
-/// An Aurora cluster.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, cluster: billing}")]
-pub struct Aurora {
-    /// The AWS region.
-    pub region: Option<String>,
-    /// The cluster's identifier.
-    pub cluster: Option<String>,
-}
-
-/// A PostgreSQL server.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping such as {url_file: /run/secrets/ledger-url}")]
-pub struct Postgresql {
-    /// A file that holds the connection URL, an absolute path; the URL itself is never written here, because it carries a password.
-    pub url_file: Option<String>,
 }
 
 /// A duration as it was written; the validation reads it, so that all wrong ones are told at once.
