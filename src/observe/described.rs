@@ -43,6 +43,8 @@ pub struct Description {
 const GROUP: &[&str] = &["group"];
 // Not `cluster`: a scrape config's own `cluster` and `namespace` would overwrite it.
 const CLUSTER: &[&str] = &["group", "scalar_cluster"];
+const STORE: &[&str] = &["group", "store"];
+const STORE_STATE: &[&str] = &["group", "store", "state"];
 
 macro_rules! metrics {
     ($($constant:ident: $kind:ident $name:literal $labels:expr, $unit:literal, $meaning:literal;)+) => {
@@ -88,6 +90,34 @@ metrics! {
         "From the first pause request to the last acknowledgement.";
     UNLISTED: Gauge "stillpoint_unlisted_workloads" &["context", "kubernetes_namespace"], "workloads",
         "Scalar workloads that no group names, at the last look over all namespaces of Kubernetes; absent where that look is not permitted or failed.";
+    RESTORE_POINTS: Gauge "stillpoint_restore_points" STORE_STATE, "restore points",
+        "Restore points that are followed in a store, by how far the store has come with them.";
+    POINTS_ENDED: Counter "stillpoint_restore_points_ended_total" STORE_STATE, "restore points",
+        "Restore points that became `lost`, `failed` or `expired` in a store, counted since the process started.";
+    LATEST_RESTORABLE: Gauge "stillpoint_latest_restorable_timestamp_seconds" STORE, "Unix time",
+        "Up to when the store said last that it can be restored, the least of its parts; asked only while a restore point depends on it, absent until known.";
+    OLDEST_WAITING: Gauge "stillpoint_oldest_waiting_timestamp_seconds" STORE_STATE, "Unix time",
+        "The oldest restore point whose state is `waiting` or `materializing`, each for itself; absent when there is none.";
+    LAST_RESTORABLE: Gauge "stillpoint_last_restorable_timestamp_seconds" STORE, "Unix time",
+        "The newest restore point to which the store can be restored now; absent when there is none.";
+    LAST_MATERIALIZED: Gauge "stillpoint_last_materialized_timestamp_seconds" STORE, "Unix time",
+        "The newest restore point of which every table has its backup; absent when there is none.";
+    RESTORABLE_UNTIL: Gauge "stillpoint_restorable_until_timestamp_seconds" STORE, "Unix time",
+        "When point-in-time recovery no longer reaches back to the newest restorable point; absent when it is not known, and when that point is materialized: its backups stay.";
+    COPIES: Gauge "stillpoint_copies" &["group", "store", "step"], "tables",
+        "Tables of the restore points that are being materialized, by step.";
+    MATERIALIZED_TABLES: Counter "stillpoint_materialized_tables_total" STORE, "tables",
+        "Tables materialized, counted in the catalog, so a restart does not reset it.";
+    MATERIALIZED_BYTES: Counter "stillpoint_materialized_bytes_total" STORE, "bytes",
+        "The size of the tables materialized, as AWS estimates it, counted in the catalog.";
+    MATERIALIZE_COST: Counter "stillpoint_materialize_cost_dollars_total" STORE, "US dollars",
+        "What restoring these bytes costs at `prices.restore` as it is configured now; keeping the backups is not in it.";
+    ORPHANS: Gauge "stillpoint_orphans" &["group", "store", "kind"], "tables or backups",
+        "What bears the names of this catalog's materializing, but is not in it, at the last sweep; absent until the first.";
+    AWS_CALLS: Counter "stillpoint_aws_calls_total" &["account", "region", "operation", "outcome"], "calls",
+        "Calls of AWS since the process started, by outcome: `ok`, `throttled`, `denied`, `lost` (nothing is known of it), `other`.";
+    STORE_CLOCK: Gauge "stillpoint_store_clock_offset_seconds" &["group", "store", "bound"], "seconds",
+        "The store's clock minus the daemon's, at the last window: at least (`low`) and at most (`high`).";
     CATALOG_APPEND: Histogram "stillpoint_catalog_append_seconds" &[], "seconds",
         "How long a durable append to the catalog took.";
     CATALOG_ERRORS: Counter "stillpoint_catalog_errors_total" &[], "errors",
@@ -119,7 +149,7 @@ pub fn reference() -> String {
         "# Metrics\n\n\
          Generated from `src/observe/described.rs`; after a change run `UPDATE=1 cargo test --lib observe::described`.\n\
          Served on `/metrics`. Units are base units; labels are never called `namespace` or `cluster`, which scrapes overwrite.\n\
-         A group's or cluster's series vanish with it; a value that is not known is absent, never 0.\n\n\
+         A group's, cluster's or store's series vanish with it; a value that is not known is absent, never 0.\n\n\
          | name | type | labels | unit | meaning |\n|---|---|---|---|---|\n",
     );
     for metric in ALL {

@@ -2,6 +2,7 @@
 
 use super::described::{self, Description};
 use super::health::Health;
+use super::stores::Stores;
 use crate::config::WindowSettings;
 use crate::domain::{Code, Verdict};
 use crate::window::Outcome;
@@ -43,6 +44,7 @@ pub struct Metrics {
     ready: IntGauge,
     loop_alive: IntGauge,
     log_dropped: IntCounter,
+    pub(super) stores: Stores,
     /// Which series there are, so that those of what vanished can be removed.
     series: Mutex<Series>,
 }
@@ -160,6 +162,7 @@ impl Metrics {
             ready: keep(r, IntGauge::with_opts(opts(&d::READY))?)?,
             loop_alive: keep(r, IntGauge::with_opts(opts(&d::LOOP_ALIVE))?)?,
             log_dropped: keep(r, IntCounter::with_opts(opts(&d::LOG_DROPPED))?)?,
+            stores: Stores::new(r)?,
             series: Mutex::default(),
             registry: registry.clone(),
         };
@@ -193,6 +196,7 @@ impl Metrics {
     /// A group left the config: none of its series stays.
     pub fn group_gone(&self, group: &str) {
         self.members_seen(group, &BTreeMap::new());
+        self.stores.group_gone(group);
         let mut series = self.series();
         for (verdict, reason) in series.windows.remove(group).unwrap_or_default() {
             // Removing a series that is not there is what was wanted; so below.
@@ -365,11 +369,11 @@ const DRAIN_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 /// Up to the append's deadline and a little beyond.
 const APPEND_BUCKETS: &[f64] = &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
 
-fn opts(metric: &Description) -> Opts {
+pub(super) fn opts(metric: &Description) -> Opts {
     Opts::new(metric.name, metric.meaning)
 }
 
-fn keep<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
+pub(super) fn keep<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
@@ -384,10 +388,10 @@ fn set_or_remove(vector: &GaugeVec, group: &str, value: Option<f64>) {
 }
 
 #[allow(clippy::cast_precision_loss)] // Milliseconds of any date fit 53 bits.
-fn unix_seconds(at: Timestamp) -> f64 {
+pub(super) fn unix_seconds(at: Timestamp) -> f64 {
     at.as_millisecond() as f64 / 1000.0
 }
 
 #[cfg(test)]
 #[path = "metrics_tests.rs"]
-mod tests;
+pub(super) mod tests;

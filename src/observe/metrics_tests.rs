@@ -1,4 +1,7 @@
 use super::*;
+use crate::config::{Aws, Dynamodb, Materialize, Orphans, Preflight, Prices, Store, StoreKind};
+use crate::tracking::copy::Step;
+use crate::tracking::track::{State, Track};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
@@ -8,15 +11,15 @@ const SETTINGS: WindowSettings = WindowSettings {
     max_pause: Duration::from_secs(60),
 };
 
-fn at(second: i64) -> Timestamp {
+pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time")
 }
 
-fn metrics() -> Metrics {
+pub fn metrics() -> Metrics {
     Metrics::new("0.1.0", at(1_700_000_000)).expect("metrics")
 }
 
-fn page(metrics: &Metrics) -> String {
+pub fn page(metrics: &Metrics) -> String {
     let now = Instant::now();
     metrics.render(&Health::new(now, Duration::from_secs(10)), now).expect("a page")
 }
@@ -26,7 +29,7 @@ fn total(verdict: Verdict, reason: &str, count: u64) -> WindowTotal {
 }
 
 /// Every metric touched, as a daemon would in a day.
-fn lived_in() -> Metrics {
+pub fn lived_in() -> Metrics {
     let metrics = metrics();
     metrics.group_known("payments", &SETTINGS, at(1_700_000_000), None);
     metrics.seed(&[total(Verdict::Consistent, "", 41), total(Verdict::Discarded, "drain_timeout", 2)]);
@@ -44,7 +47,46 @@ fn lived_in() -> Metrics {
     metrics.catalog_failed();
     metrics.catalog_size(4096);
     metrics.log_lines_dropped(7);
+    a_day_of_a_store(&metrics);
     metrics
+}
+
+fn a_day_of_a_store(metrics: &Metrics) {
+    metrics.store_known("payments", "tables", true);
+    let expires = Some(at(1_702_592_000));
+    let restorable = Track { latest: Some(at(1_700_000_900)), expires, ..track(1_700_000_100, State::Restorable) };
+    let tracks = [restorable, track(1_700_000_000, State::Materialized), track(1_700_003_600, State::Waiting)];
+    metrics.tracked("payments", "tables", &tracks.each_ref());
+    metrics.track_ended("payments", "tables", State::Lost);
+    metrics.copies("payments", "tables", &BTreeMap::from([(Step::Restoring, 3)]));
+    metrics.materialized("payments", &dynamodb("tables"), 12, 2_000_000_000);
+    metrics.orphans("payments", "tables", 1, 0);
+    metrics.aws_called("123456789012", "eu-west-1", "DescribeTable", "ok");
+    metrics.store_clock("payments", "tables", -0.5, 0.7);
+}
+
+pub fn track(point: i64, state: State) -> Track {
+    Track { state, ..Track::new(format!("w{point}"), "payments".into(), "tables".into(), at(point)) }
+}
+
+/// A store of DynamoDB tables; a GB restored costs 0.15 dollars.
+pub fn dynamodb(name: &str) -> Store {
+    let aws = Aws { region: "eu-west-1".into(), role_arn: None, external_id: None, endpoint: None };
+    let kind = StoreKind::Dynamodb(Dynamodb {
+        aws,
+        include: vec!["*".into()],
+        exclude: Vec::new(),
+        prefix: String::new(),
+        coordinator: None,
+        metadata: None,
+        materialize: Materialize::Always,
+        indexes: true,
+        restores_at_once: 20,
+        materialize_limit: Duration::from_secs(43_200),
+        orphans: Orphans::Report,
+        prices: Prices { restore: 0.15, backup: 0.1 },
+    });
+    Store { name: name.into(), preflight: Preflight::Refuse, kind }
 }
 
 fn consistent(point: i64) -> Ended {
@@ -58,7 +100,7 @@ fn consistent(point: i64) -> Ended {
     }
 }
 
-fn has(page: &str, line: &str) {
+pub fn has(page: &str, line: &str) {
     assert!(page.lines().any(|found| found == line), "no line {line:?} in\n{page}");
 }
 

@@ -4,6 +4,7 @@ pub mod described;
 pub mod health;
 pub mod log;
 pub mod metrics;
+mod stores;
 
 pub use health::Health;
 pub use metrics::{Ended, Look, Metrics, WindowTotal};
