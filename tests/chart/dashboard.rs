@@ -66,6 +66,9 @@ fn what_people_look_for_first_is_there() {
         "stillpoint_windows_total",
         "stillpoint_members_paused",
         "stillpoint_window_closed_seconds_sum",
+        "stillpoint_restore_points",
+        "stillpoint_last_restorable_timestamp_seconds",
+        "stillpoint_aws_calls_total",
         "stillpoint_ready",
     ] {
         assert!(all.contains(name), "{name}");
