@@ -147,6 +147,8 @@ fn settings_arrive_in_the_model() {
     insta::assert_snapshot!("model_every_setting", format!("{:#?}", loaded.config));
     let loaded = load(&file("tests/config/valid/shorthands.yaml")).unwrap();
     insta::assert_snapshot!("model_shorthands", format!("{:#?}", loaded.config));
+    let loaded = load(&file("tests/config/valid/kubernetes.yaml")).unwrap();
+    insta::assert_snapshot!("model_kubernetes", format!("{:#?}", loaded.config.groups["payments"].clusters));
     let loaded = load(&file("tests/config/valid/stores.yaml")).unwrap();
     insta::assert_snapshot!("model_stores", format!("{:#?}", loaded.config.groups));
 }

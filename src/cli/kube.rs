@@ -52,13 +52,13 @@ impl KubeFlags {
         let why = match flag {
             _ if !any => "no cluster of this config is found through Kubernetes",
             "--namespace" => "every cluster of this config names its own namespace",
-            _ => "every cluster of this config names its own kubeconfig or context",
+            _ => "every cluster of this config names its own kubeconfig, context or EKS cluster",
         };
         Err(Misplaced(format!("{flag} stands in where the config names nothing, and {why}")))
     }
 
     fn complete(&self, namespace: &mut Namespace, taken: &mut Vec<&'static str>) {
-        if namespace.kubeconfig.is_none() && namespace.context.is_none() {
+        if namespace.kubeconfig.is_none() && namespace.context.is_none() && namespace.eks.is_none() {
             namespace.kubeconfig.clone_from(&self.kubeconfig);
             namespace.context.clone_from(&self.context);
             taken.extend(["--kubeconfig", "--context"]);
@@ -153,7 +153,7 @@ mod tests {
         let told = |flags: KubeFlags, cluster| completed(&flags, &[cluster]).expect_err("nobody takes it");
         assert_eq!(
             told(flags(None, Some("c"), None), "kubernetes: {kubeconfig: /k8s, release: orders}"),
-            "--context stands in where the config names nothing, and every cluster of this config names its own kubeconfig or context"
+            "--context stands in where the config names nothing, and every cluster of this config names its own kubeconfig, context or EKS cluster"
         );
         assert_eq!(
             told(flags(Some("k"), None, Some("n")), "kubernetes: {namespace: shop, release: orders}"),

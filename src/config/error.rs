@@ -152,7 +152,7 @@ const BELONGS: &[(&str, &[&str])] = &[
     ("window", &["hold", "drain", "max_pause"]),
     ("schedule", &["cron", "time_zone", "lead", "starting_deadline", "refused_retry", "attempts", "retry_delay"]),
     ("tls", &["ca_file", "server_name", "cert_file", "key_file"]),
-    ("kubernetes", &["context", "kubeconfig", "namespace", "release", "selector"]),
+    ("kubernetes", &["eks", "context", "kubeconfig", "namespace", "release", "selector"]),
     ("keep", &["last", "daily", "weekly", "monthly"]),
     ("dynamodb", &["tables", "prefix", "coordinator", "metadata", "materialize", "indexes", "orphans", "prices"]),
     ("tables", &["include", "exclude"]),

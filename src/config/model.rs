@@ -231,7 +231,7 @@ pub struct Namespace {
     /// None: the current context.
     pub context: Option<String>,
     /// In place of both.
-    pub eks: Option<Eks>,
+    pub eks: Option<Box<Eks>>,
     /// None: the context's namespace, or the pod's own.
     pub name: Option<String>,
 }
@@ -241,6 +241,29 @@ pub struct Namespace {
 pub struct Eks {
     pub aws: Aws,
     pub cluster: String,
+}
+
+impl Namespace {
+    /// The name of the way to its API server: its context, or one for its EKS cluster; none: the usual one.
+    #[must_use]
+    pub fn way(&self) -> Option<String> {
+        match &self.eks {
+            Some(eks) => Some(format!("eks:{}/{}", eks.aws.region, eks.cluster)),
+            None => self.context.clone(),
+        }
+    }
+
+    /// Whether it is behind the same API server by the same way.
+    #[must_use]
+    pub fn is_beside(&self, other: &Self) -> bool {
+        (&self.kubeconfig, &self.context, &self.eks) == (&other.kubeconfig, &other.context, &other.eks)
+    }
+}
+
+impl std::fmt::Display for Eks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "the EKS cluster {} in {}", self.cluster, self.aws.region)
+    }
 }
 
 /// Which pods of a namespace are a cluster's.

@@ -3,7 +3,7 @@
 use super::error::Place;
 use super::layer::Layer;
 use super::path::KeyPath;
-use super::{Config, Group, StoreKind, defaults, yaml};
+use super::{Config, Group, Keep, StoreKind, defaults, yaml};
 use config::{Value, ValueKind};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,6 +107,11 @@ fn fill(merged: &mut Value, config: &Config) {
 }
 
 fn fill_stores(written: &mut Table, group: &Group) {
+    if group.keep != Keep::default() {
+        for key in ["last", "daily", "weekly", "monthly"] {
+            default(table(written, "keep"), key, "0");
+        }
+    }
     for (name, store) in &group.stores {
         let written = table(table(written, "stores"), name);
         default(written, "preflight", defaults::PREFLIGHT);
@@ -126,7 +131,7 @@ fn fill_stores(written: &mut Table, group: &Group) {
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 62] = [
+const ORDER: [&str; 63] = [
     "daemon",
     "groups",
     "catalog",
@@ -153,6 +158,7 @@ const ORDER: [&str; 62] = [
     "addresses",
     "srv",
     "kubernetes",
+    "eks",
     "stage",
     "tls",
     "ca_file",

@@ -214,8 +214,7 @@ fn unlisted(ground: &Ground, wanted: &Wanted<'_>, products: &[Pod], baseline: &m
     let own = wanted.namespace;
     for other in wanted.others {
         let Source::Kubernetes(config::Kubernetes { namespace, pods, .. }) = &other.source else { continue };
-        let same_server = (&namespace.kubeconfig, &namespace.context) == (&own.kubeconfig, &own.context);
-        if same_server && ground.server.namespace(namespace) == ground.namespace {
+        if namespace.is_beside(own) && ground.server.namespace(namespace) == ground.namespace {
             baseline.other(other, pods);
         }
     }

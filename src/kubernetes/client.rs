@@ -1,7 +1,9 @@
 //! The API servers that a config names.
 
+use super::eks;
 use super::slim::{Page, Slim};
-use crate::config::Namespace;
+use crate::aws::Aws;
+use crate::config::{Eks, Namespace};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use kube::client::ClientBuilder;
@@ -12,6 +14,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tower::buffer::BufferLayer;
+use tower::filter::AsyncFilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -24,12 +28,14 @@ const PAGE: u32 = 50;
 /// A list of more pages than this is a mistake.
 const MOST_PAGES: usize = 2_000;
 
-type Key = (Option<PathBuf>, Option<String>);
+type Key = (Option<PathBuf>, Option<String>, Option<Box<Eks>>);
 
 /// The API servers that a config names. Cheap to clone; a client is made when it is first needed, and kept.
 #[derive(Clone, Default)]
 pub struct Kubernetes {
     servers: Arc<Mutex<BTreeMap<Key, Server>>>,
+    /// For the clusters in EKS.
+    aws: Aws,
 }
 
 /// One API server, as one context leads to it.
@@ -65,19 +71,31 @@ impl Kubernetes {
     }
 
     async fn server(&self, namespace: &Namespace) -> Result<Server, String> {
-        let key = (namespace.kubeconfig.clone(), namespace.context.clone());
+        let key = (namespace.kubeconfig.clone(), namespace.context.clone(), namespace.eks.clone());
         if let Some(server) = self.servers().get(&key) {
             return Ok(server.clone());
         }
-        let mut config = config(namespace).await?;
+        let (mut config, tokens) = match &namespace.eks {
+            Some(eks) => eks::config(&self.aws, eks).await.map(|(config, tokens)| (config, Some(tokens)))?,
+            None => (config(namespace).await?, None),
+        };
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.write_timeout = Some(WRITE_TIMEOUT);
         config.read_timeout = None;
         let (url, default_namespace) = (config.cluster_url.to_string(), config.default_namespace.clone());
         let builder =
             ClientBuilder::try_from(config).map_err(|error| format!("cannot speak to {url}: {}", chain(&error)))?;
-        let client = builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build();
-        let server = Server { client, url, default_namespace, context: namespace.context.clone() };
+        let limit = ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE);
+        let client = match tokens {
+            // The filter holds a request until it has a token, and so needs a service that can be shared.
+            Some(tokens) => builder
+                .with_layer(&BufferLayer::new(REQUESTS_AT_ONCE))
+                .with_layer(&AsyncFilterLayer::new(tokens))
+                .with_layer(&limit)
+                .build(),
+            None => builder.with_layer(&limit).build(),
+        };
+        let server = Server { client, url, default_namespace, context: namespace.way() };
         self.servers().insert(key, server.clone());
         Ok(server)
     }

@@ -6,6 +6,7 @@
 mod baseline;
 mod census;
 mod client;
+mod eks;
 mod events;
 mod facts;
 mod forward;

@@ -3,7 +3,7 @@
 use crate::config::{Config, Connect, Kubernetes, Namespace, Pods, Source};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Who is bound to a Role.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,10 +12,13 @@ pub struct Account {
     pub name: String,
 }
 
+/// The Kubernetes group of the daemon's IAM role in EKS clusters, for `aws eks create-access-entry --kubernetes-groups`.
+const GROUP: &str = "stillpoint";
+
 /// What one API server is to be told.
 #[derive(Debug)]
 pub struct Grant {
-    /// None: the current context.
+    /// The way to it; none: the current context.
     pub context: Option<String>,
     /// None: the context's own namespace.
     pub namespace: Option<String>,
@@ -71,7 +74,9 @@ pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
         }
         grant(namespace, rules, account)
     };
-    let here = |namespace: &&Namespace| namespace.kubeconfig.is_none() && namespace.context.is_none();
+    let here = |namespace: &&Namespace| {
+        namespace.kubeconfig.is_none() && namespace.context.is_none() && namespace.eks.is_none()
+    };
     let own = |namespace: &Namespace| namespace.name.as_ref().is_none_or(|name| *name == account.namespace);
     let here: Vec<&Namespace> = namespaces.keys().copied().filter(here).collect();
     let lacks_own = !here.is_empty() && !here.into_iter().any(own);
@@ -87,15 +92,21 @@ fn grant(namespace: &Namespace, rules: Vec<PolicyRule>, account: &Account) -> Gr
     let name = "stillpoint".to_owned();
     let metadata = ObjectMeta { name: Some(name.clone()), namespace: namespace.name.clone(), ..ObjectMeta::default() };
     let role = Role { metadata: metadata.clone(), rules: Some(rules) };
-    let binding = RoleBinding { metadata, role_ref: role_ref("Role", name), subjects: Some(vec![subject(account)]) };
-    Grant { context: namespace.context.clone(), namespace: namespace.name.clone(), role, binding }
+    let binding =
+        RoleBinding { metadata, role_ref: role_ref("Role", name), subjects: Some(vec![subject(account, namespace)]) };
+    Grant { context: namespace.way(), namespace: namespace.name.clone(), role, binding }
 }
 
 fn role_ref(kind: &str, name: String) -> RoleRef {
     RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: kind.to_owned(), name }
 }
 
-fn subject(account: &Account) -> Subject {
+/// An EKS cluster knows who asks by an IAM role, and takes its access entry for the group's.
+fn subject(account: &Account, namespace: &Namespace) -> Subject {
+    if namespace.eks.is_some() {
+        let api_group = Some("rbac.authorization.k8s.io".to_owned());
+        return Subject { kind: "Group".to_owned(), name: GROUP.to_owned(), namespace: None, api_group };
+    }
     Subject {
         kind: "ServiceAccount".to_owned(),
         name: account.name.clone(),
@@ -117,17 +128,20 @@ pub struct WideGrant {
 #[must_use]
 pub fn wide_grants(config: &Config, account: &Account) -> Vec<WideGrant> {
     let clusters = config.groups.values().flat_map(|group| group.clusters.values());
-    let servers: BTreeSet<_> = clusters
+    let servers: BTreeMap<_, _> = clusters
         .filter_map(|cluster| match &cluster.source {
-            Source::Kubernetes(source) => Some((&source.namespace.kubeconfig, &source.namespace.context)),
+            Source::Kubernetes(source) => {
+                let namespace = &source.namespace;
+                Some(((&namespace.kubeconfig, &namespace.context, &namespace.eks), namespace))
+            }
             Source::Addresses(_) | Source::Srv(_) => None,
         })
         .collect();
     let named = |name: &str| ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
     // Whoever else looks over the same API server has a binding of their own.
     let bound = format!("stillpoint-wide-{}-{}", account.namespace, account.name);
-    let grant = |context: &Option<String>| WideGrant {
-        context: context.clone(),
+    let grant = |namespace: &Namespace| WideGrant {
+        context: namespace.way(),
         role: ClusterRole {
             metadata: named("stillpoint-wide"),
             rules: Some(vec![rule("", &["pods"], &["list"])]),
@@ -136,8 +150,8 @@ pub fn wide_grants(config: &Config, account: &Account) -> Vec<WideGrant> {
         binding: ClusterRoleBinding {
             metadata: named(&bound),
             role_ref: role_ref("ClusterRole", "stillpoint-wide".to_owned()),
-            subjects: Some(vec![subject(account)]),
+            subjects: Some(vec![subject(account, namespace)]),
         },
     };
-    servers.into_iter().map(|(_, context)| grant(context)).collect()
+    servers.into_values().map(grant).collect()
 }

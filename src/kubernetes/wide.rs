@@ -95,7 +95,7 @@ impl Kubernetes {
                         );
                     }
                     Err(problem) => {
-                        lost.insert(namespace.context.clone(), problem);
+                        lost.insert(namespace.way(), problem);
                     }
                 }
             }

@@ -76,9 +76,11 @@ fn in_its_own_namespace_it_may_only_tell_events_unless_clusters_are_there() {
 
 #[test]
 fn another_api_server_is_none_of_this_ones_business() {
-    let far = template(&[GROUP, "config.groups.shop.clusters.orders.kubernetes.context=east"]).unwrap();
-    assert_eq!(granted(&far, "shop"), None);
-    assert_eq!(granted(&far, "ops").unwrap(), [events()]);
+    for elsewhere in ["context=east", "eks.cluster=shop"] {
+        let far = template(&[GROUP, &format!("config.groups.shop.clusters.orders.kubernetes.{elsewhere}")]).unwrap();
+        assert_eq!(granted(&far, "shop"), None);
+        assert_eq!(granted(&far, "ops").unwrap(), [events()]);
+    }
 }
 
 #[test]

@@ -4,10 +4,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests look at the clock")]
 
+#[path = "../support/authority.rs"]
+mod authority;
 #[path = "../support/mod.rs"]
 pub mod support;
 
 mod charted;
+mod eks;
 mod forward;
 mod found;
 mod hold;

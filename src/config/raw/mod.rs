@@ -139,11 +139,13 @@ pub struct Cluster {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a mapping such as {namespace: shop, release: orders}")]
 pub struct Kubernetes {
+    /// An EKS cluster, in place of kubeconfig and context.
+    pub eks: Option<Eks>,
     /// The context in the kubeconfig; without it, the current one.
     pub context: Option<String>,
     /// An absolute path; without it, the usual places.
     pub kubeconfig: Option<String>,
-    /// The namespace of the pods; without it, the context's own, or that of the daemon's pod.
+    /// The namespace of the pods; without it, the context's own, or that of the daemon's pod; in EKS, `default`.
     pub namespace: Option<String>,
     /// The Helm release of the product's own chart.
     pub release: Option<String>,
@@ -154,6 +156,23 @@ pub struct Kubernetes {
     pub port: Option<u16>,
     /// How the members are reached. Default: address.
     pub connect: Option<Connect>,
+}
+
+/// An EKS cluster: AWS tells where its API server is, and Stillpoint signs its tokens itself.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {region: us-east-1, cluster: shop}")]
+pub struct Eks {
+    /// The AWS region.
+    pub region: Option<String>,
+    /// The EKS cluster's name.
+    pub cluster: Option<String>,
+    /// The ARN of an IAM role to take on, such as arn:aws:iam::123456789012:role/stillpoint; without it, the credentials that the environment gives.
+    pub role_arn: Option<String>,
+    /// The external ID that the role demands; goes with `role_arn`.
+    #[schemars(length(min = 2, max = 1224))]
+    pub external_id: Option<String>,
+    /// The URL of an endpoint in place of AWS's own, http:// or https://: for VPC endpoints, and for tests.
+    pub endpoint: Option<String>,
 }
 
 /// How a cluster's pods are reached.

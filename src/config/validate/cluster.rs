@@ -3,7 +3,8 @@
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
 use super::super::selector::selector;
-use super::super::{Cluster, Connect, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
+use super::super::{Cluster, Connect, Eks, Kubernetes, Namespace, Pods, Source, Tls, defaults, names, raw};
+use super::aws::{self, Access};
 use super::{Check, other_name};
 use crate::domain::Product;
 use kube::core::Selector;
@@ -121,6 +122,14 @@ fn in_kubernetes(
     if let Some(file) = &raw.kubeconfig {
         check.absolute(&path.key("kubeconfig"), file);
     }
+    let has_eks = raw.eks.is_some();
+    for (key, is_set) in [("kubeconfig", raw.kubeconfig.is_some()), ("context", raw.context.is_some())] {
+        if is_set && has_eks {
+            let wrong = Wrong::new(format!("{key} stands beside eks"));
+            check.fault(&path.key(key), wrong.expected("eks, or kubeconfig and context"));
+        }
+    }
+    let eks = raw.eks.map(|raw| eks(check, &path.key("eks"), raw));
     if raw.port == Some(0) {
         check.fault(&path.key("port"), Wrong::new("0 is not a port").expected("1 to 65535"));
     }
@@ -153,8 +162,12 @@ fn in_kubernetes(
             Pods::Selector { selector: selector?, port: raw.port? }
         }
     };
+    let eks = match eks {
+        None => None,
+        Some(eks) => Some(Box::new(eks?)),
+    };
     let kubeconfig = raw.kubeconfig.map(PathBuf::from);
-    let namespace = Namespace { kubeconfig, context: raw.context, eks: None, name: raw.namespace };
+    let namespace = Namespace { kubeconfig, context: raw.context, eks, name: raw.namespace };
     let who = match &pods {
         Pods::Release(release) => format!("release {release}"),
         Pods::Selector { selector, .. } => format!("selector {selector}"),
@@ -166,6 +179,23 @@ fn in_kubernetes(
         Some(raw::Connect::Address) | None => Connect::Address,
     };
     Some(Kubernetes { namespace, pods, connect })
+}
+
+fn eks(check: &mut Check<'_>, path: &KeyPath, raw: raw::Eks) -> Option<Eks> {
+    let access =
+        Access { region: raw.region, role_arn: raw.role_arn, external_id: raw.external_id, endpoint: raw.endpoint };
+    let aws = aws::aws(check, path, access);
+    let Some(cluster) = raw.cluster.filter(|name| !name.is_empty()) else {
+        check.missing(path, "cluster", "the EKS cluster's name");
+        return None;
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if cluster.len() > 100 || cluster.starts_with(['-', '_']) || !cluster.chars().all(fits) {
+        let wrong = Wrong::new(format!("\"{cluster}\" cannot be the name of an EKS cluster"));
+        let expected = "letters, digits, inner dashes and underscores, at most 100, not its ARN";
+        check.fault(&path.key("cluster"), wrong.expected(expected));
+    }
+    Some(Eks { aws: aws?, cluster })
 }
 
 fn label_selector(text: &str) -> Result<Selector, Wrong> {

@@ -40,7 +40,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- range (.Values.config.groups | default dict) }}
 {{- range (.clusters | default dict) }}
 {{- with .kubernetes }}
-{{- if not (or .context .kubeconfig) }}{{- $_ := set $found (default $.Release.Namespace .namespace) true }}{{- end }}
+{{- if not (or .context .kubeconfig .eks) }}{{- $_ := set $found (default $.Release.Namespace .namespace) true }}{{- end }}
 {{- end }}
 {{- end }}
 {{- end }}
