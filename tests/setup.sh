@@ -159,8 +159,16 @@ build_kubelet() {
   CGO_ENABLED=0 GOFLAGS="-buildvcs=false -trimpath -mod=readonly" retried go build -C "$1" -o "$2/kubelet" .
 }
 
+pip_there() { python3 -m pip --version >/dev/null 2>&1; }
+
+# moto, an emulator of AWS: REQUIREMENTS FOLDER
+fetch_moto() {
+  retried python3 -m pip install -q --disable-pip-version-check --root-user-action=ignore --no-deps --target "$2" -r "$1"
+}
+
 databases="tests/databases.rs and tests/real"
 kubernetes="tests/kubernetes and tests/chart"
+aws="tests/aws"
 
 mkdir -p "$cache" || { say "cannot write $cache"; exit 1; }
 # one at a time: checkouts share the cache
@@ -175,6 +183,7 @@ package prometheus "the tests of the alerts in dashboards/" have promtool
 package dnsmasq-base "the tests of discovery by SRV" have dnsmasq
 package strace "the tests of what is on disk before a pause" have strace
 package umoci "tests/chart" have umoci
+package python3-pip "$aws" pip_there
 disable_services
 
 support=$here/support
@@ -188,6 +197,7 @@ for name in server loader admin; do
 done
 made "the transfer client" "$databases" transfer "$support/scalardb/Transfer.java" "$support/scalardb/server/pom.xml" -- \
   compile_transfers "$support/scalardb/Transfer.java"
+made "moto" "$aws" moto "$support/aws/requirements.txt" -- fetch_moto "$support/aws/requirements.txt"
 
 if [ "${#missing[@]}" -gt 0 ]; then
   printf 'setup: MISSING %s\n' "${missing[@]}" >&2

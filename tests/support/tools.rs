@@ -70,6 +70,11 @@ pub fn kubelet_program() -> PathBuf {
     cached("kubelet", "main.go", include_str!("kubelet/main.go")).join("kubelet")
 }
 
+/// The Python packages of moto, the AWS emulator.
+pub fn moto_packages() -> PathBuf {
+    cached("moto", "requirements.txt", include_str!("aws/requirements.txt"))
+}
+
 fn cached(name: &str, source_name: &str, source: &str) -> PathBuf {
     let folder = cache().join(name);
     let there = std::fs::read_to_string(folder.join(source_name)).unwrap_or_default();

@@ -1,0 +1,11 @@
+//! AWS: the stand-in that these tests run against, and what runs against it.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at the clock")]
+
+#[path = "../support/aws/mod.rs"]
+mod aws;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod sdk;
+mod stand_in;

@@ -1,0 +1,23 @@
+//! Plain SDK clients of the tests.
+
+use crate::aws::AwsStandIn;
+use aws_config::retry::RetryConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::Builder;
+
+/// A client's configuration for an account and a region, without retries.
+pub fn config(aws: &AwsStandIn, account: &str, region: &str) -> SdkConfig {
+    with_credentials(aws, Credentials::new(account, "secret", None, None, "test"), region)
+}
+
+pub fn with_credentials(aws: &AwsStandIn, credentials: Credentials, region: &str) -> SdkConfig {
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(aws.endpoint())
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(Builder::new().build_http())
+        .retry_config(RetryConfig::disabled())
+        .build()
+}
