@@ -12,12 +12,13 @@ pub fn config(aws: &AwsStandIn, account: &str, region: &str) -> SdkConfig {
 }
 
 pub fn with_credentials(aws: &AwsStandIn, credentials: Credentials, region: &str) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
+    let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))
         .endpoint_url(aws.endpoint())
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(Builder::new().build_http())
-        .retry_config(RetryConfig::disabled())
-        .build()
+        .retry_config(RetryConfig::disabled());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    // a thread of its own, so that a test may ask from inside a runtime
+    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(loader.load())).join()).expect("nothing is contacted")
 }

@@ -19,6 +19,8 @@ pub struct Backup {
     created: Timestamp,
     ready: Instant,
     items: u64,
+    /// The table as it was described then.
+    pub source: Value,
     kind: &'static str,
 }
 
@@ -51,28 +53,34 @@ pub async fn create(stand: &Stand, call: &Call, region: &mut Region) -> Answer {
     if !answer.is_good() {
         return answer;
     }
-    let items = there.value()["Table"]["ItemCount"].as_u64().unwrap_or(0);
     let value = answer.value();
     let arn = value["BackupDetails"]["BackupArn"].as_str().unwrap_or_default();
     let delay = stand.settings().pace.backup;
-    let backup = made(stand, arn, call.text("BackupName"), &table, items, delay);
+    let backup = made(stand, arn, call.text("BackupName"), there.value()["Table"].take(), delay);
     let details = backup.details(stand);
     region.backups.insert(arn.to_owned(), backup);
     Answer::json(&json!({"BackupDetails": details}))
 }
 
-fn made(stand: &Stand, arn: &str, name: &str, table: &str, items: u64, delay: Duration) -> Backup {
-    let created = stand.settings().clock.now();
-    let ready = Instant::now() + delay;
-    Backup { arn: arn.into(), name: name.into(), table: table.into(), created, ready, items, kind: "USER" }
+fn made(stand: &Stand, arn: &str, name: &str, source: Value, delay: Duration) -> Backup {
+    Backup {
+        arn: arn.into(),
+        name: name.into(),
+        table: source["TableName"].as_str().unwrap_or_default().into(),
+        created: stand.settings().clock.now(),
+        ready: Instant::now() + delay,
+        items: source["ItemCount"].as_u64().unwrap_or(0),
+        source,
+        kind: "USER",
+    }
 }
 
 /// The automatic backup of a table that had point-in-time recovery when it was deleted.
 pub async fn keep_deleted(stand: &Stand, scope: &Scope, region: &mut Region, table: &str) {
     let there = stand.dynamodb(scope, "DescribeTable", &json!({"TableName": table})).await;
-    let items = there.value()["Table"]["ItemCount"].as_u64().unwrap_or(0);
     if let Ok(arn) = history::copy(stand, scope, table).await {
-        let mut backup = made(stand, &arn, &format!("{table}$DeletedTableBackup"), table, items, Duration::ZERO);
+        let name = format!("{table}$DeletedTableBackup");
+        let mut backup = made(stand, &arn, &name, there.value()["Table"].take(), Duration::ZERO);
         backup.kind = "SYSTEM";
         region.backups.insert(arn, backup);
     }
@@ -90,7 +98,13 @@ pub async fn describe(stand: &Stand, call: &Call, region: &Region) -> Answer {
     }
     let mut value = answer.value();
     value["BackupDescription"]["BackupDetails"] = backup.details(stand);
-    value["BackupDescription"]["SourceTableDetails"]["TableSizeBytes"] = json!(backup.items * 100);
+    let details = &mut value["BackupDescription"]["SourceTableDetails"];
+    details["TableSizeBytes"] = json!(backup.items * 100);
+    details["BillingMode"] = backup.source["BillingModeSummary"]["BillingMode"].clone();
+    value["BackupDescription"]["SourceTableFeatureDetails"] = json!({
+        "GlobalSecondaryIndexes": backup.source["GlobalSecondaryIndexes"],
+        "LocalSecondaryIndexes": backup.source["LocalSecondaryIndexes"],
+    });
     Answer::json(&value)
 }
 

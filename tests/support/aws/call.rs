@@ -122,7 +122,7 @@ impl Call {
     pub fn mutates(&self) -> bool {
         const LOOKS: [&str; 10] =
             ["Describe", "List", "Get", "BatchGet", "TransactGet", "Query", "Scan", "AssumeRole", "Select", "Search"];
-        !LOOKS.iter().any(|look| self.operation.starts_with(look))
+        self.method != Method::GET && !LOOKS.iter().any(|look| self.operation.starts_with(look))
     }
 
     /// Whether it reads or writes rows.
@@ -232,11 +232,11 @@ fn targets(input: &Value) -> Vec<String> {
     found
 }
 
-/// A table's name out of a name, or the ARN of a table or of its backup.
+/// A table's name out of a name, the ARN of a table or of its backup, or auto scaling's `table/NAME`.
 pub fn table_name(text: &str) -> &str {
     match text.split_once(":table/") {
         Some((_, rest)) => rest.split('/').next().unwrap_or(rest),
-        None => text,
+        None => text.strip_prefix("table/").unwrap_or(text),
     }
 }
 

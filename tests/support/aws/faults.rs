@@ -41,6 +41,7 @@ pub struct Rule {
     service: Option<String>,
     account: Option<String>,
     region: Option<String>,
+    access_key: Option<String>,
     calls: RangeInclusive<u64>,
     pub seen: u64,
 }
@@ -55,6 +56,7 @@ impl Rule {
             service: None,
             account: None,
             region: None,
+            access_key: None,
             calls: 1..=u64::MAX,
             seen: 0,
         }
@@ -86,6 +88,13 @@ impl Rule {
         self
     }
 
+    /// Only calls signed with this key, so that a test's own calls can be spared.
+    #[must_use]
+    pub fn access_key(mut self, key: &str) -> Self {
+        self.access_key = Some(key.into());
+        self
+    }
+
     /// Only the n-th matching call, counted from 1.
     #[must_use]
     pub fn nth(self, n: u64) -> Self {
@@ -105,6 +114,7 @@ impl Rule {
             && is(&self.service, &call.service)
             && is(&self.account, &call.scope.account)
             && is(&self.region, &call.scope.region)
+            && is(&self.access_key, &call.access_key)
             && self.target.as_ref().is_none_or(|glob| call.targets.iter().any(|name| glob.matches(name)))
     }
 }

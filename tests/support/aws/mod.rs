@@ -19,6 +19,8 @@
 //! - RDS and Aurora: earliest and latest restorable times (none while retention is 0 and while a restore runs),
 //!   RestoreWindow, `creating` for a while, restores validated against those times, and against both or neither of
 //!   time and `UseLatestRestorableTime`. The log has the parameters of every call.
+//! - UpdateTable, UpdateTimeToLive and tagging refuse a table that is being made or deleted; AWS does not document it
+//!   for tagging.
 //! - Rates for each account, region and operation of DynamoDB; limits of concurrent restores and table operations.
 //! - Faults by rule, see [`Effect`]; an external id that a role asks for.
 //!
@@ -111,6 +113,11 @@ impl AwsStandIn {
     /// The address of every service.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The address of moto itself, past everything that the stand-in does: to measure by.
+    pub fn moto_endpoint(&self) -> String {
+        self.stand.moto().into()
     }
 
     /// The process id of moto, to measure it.

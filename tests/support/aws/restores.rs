@@ -95,6 +95,7 @@ fn chosen_time(input: &Value, earliest: Timestamp, latest: Timestamp) -> Result<
 pub async fn from_backup(stand: &Stand, call: &Call, region: &mut Region) -> Answer {
     let arn = call.text("BackupArn").to_owned();
     let Some(backup) = region.backups.get(&arn) else { return backups::unknown(call) };
+    let source = backup.source.clone();
     if backup.is_running(stand) {
         return Answer::refused(call, "BackupInUseException", "The backup is being created");
     }
@@ -102,8 +103,6 @@ pub async fn from_backup(stand: &Stand, call: &Call, region: &mut Region) -> Ans
         return refusal;
     }
     let at = stand.settings().clock.now();
-    let mut described = stand.dynamodb(&call.scope, "DescribeBackup", &json!({"BackupArn": arn})).await.value();
-    let source = described["BackupDescription"]["SourceTableDetails"].take();
     restore(stand, call, region, &arn, &source, at, Some(arn.clone())).await
 }
 
@@ -180,7 +179,7 @@ async fn restore(
 async fn apply_overrides(stand: &Stand, call: &Call, target: &str, source: &Value, made: &Value) -> Option<Answer> {
     let input = &call.input;
     let billing = input["BillingModeOverride"].as_str().or(source["BillingModeSummary"]["BillingMode"].as_str());
-    let billing = billing.or(source["BillingMode"].as_str()).unwrap_or("PROVISIONED");
+    let billing = billing.unwrap_or("PROVISIONED");
     let mut update = json!({"TableName": target, "BillingMode": billing});
     if billing == "PROVISIONED" {
         let asked = &input["ProvisionedThroughputOverride"];

@@ -84,6 +84,10 @@ impl Stand {
         self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub fn moto(&self) -> &str {
+        &self.moto
+    }
+
     pub fn log(&self) -> MutexGuard<'_, Log> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
