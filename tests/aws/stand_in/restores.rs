@@ -181,3 +181,27 @@ fn a_restore_under_a_skewed_clock_goes_by_that_clock() {
     world.wait_active("b-1");
     assert_eq!(world.ids("b-1"), BTreeSet::from(["before".to_owned()]));
 }
+
+#[test]
+fn a_restored_table_takes_the_capacity_and_encryption_of_the_call() {
+    use aws_sdk_dynamodb::types::{BillingMode, ProvisionedThroughput, SseSpecification, SseStatus};
+    let world = World::with_table("shop.orders");
+    world.put("shop.orders", "a");
+    let at = world.next_second();
+    world.put("shop.orders", "b");
+    world.catch_up();
+    let capacity = ProvisionedThroughput::builder().read_capacity_units(3).write_capacity_units(2).build();
+    let restore =
+        world.client.restore_table_to_point_in_time().source_table_name("shop.orders").target_table_name("b-1");
+    let restore = restore.restore_date_time(date_time(at)).billing_mode_override(BillingMode::Provisioned);
+    let restore = restore.provisioned_throughput_override(capacity.expect("it is whole"));
+    let restore = restore.sse_specification_override(SseSpecification::builder().enabled(true).build());
+    world.runtime.block_on(restore.send()).expect("the restore begins");
+    world.wait_active("b-1");
+    let table = world.runtime.block_on(world.client.describe_table().table_name("b-1").send());
+    let table = table.expect("it is there").table.expect("it is described");
+    let capacity = table.provisioned_throughput.expect("it has one");
+    assert_eq!((capacity.read_capacity_units, capacity.write_capacity_units), (Some(3), Some(2)));
+    assert_eq!(table.sse_description.and_then(|sse| sse.status), Some(SseStatus::Enabled));
+    assert_eq!(table.item_count, Some(1));
+}

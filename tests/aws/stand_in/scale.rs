@@ -56,6 +56,8 @@ fn a_thousand_tables_are_made_restored_and_listed() {
         wait_until("there is room for a restore", LIMIT, restored);
     }
     eprintln!("100 tables restored in {:?}", begun.elapsed());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", world.aws.moto_id())).expect("moto runs");
+    eprintln!("moto: {}", status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default());
     assert!(world.aws.highest_restores() <= 50);
     world.wait_active("r0099");
 }

@@ -26,7 +26,7 @@
 //!
 //! **Done by neither**: rights (only `Effect::Denied`), expiry of sessions (only `Effect::Expired`), capacity and
 //! hot partitions, the six hours that sizes and counts lag behind, UPDATING tables, replicas, TTL deleting rows,
-//! cool-down of TTL changes, KMS, rows of RDS and Aurora (no database runs), stuck or failed restores of those, restores
+//! cool-down of TTL changes, KMS, local indexes that a restore leaves out (they only vanish from descriptions), rows of RDS and Aurora (no database runs), stuck or failed restores of those, restores
 //! by resource id or from retained automated backups, storage, prices. Creation times in moto's own answers (RDS, STS's
 //! expiry) are of the machine's clock. Cutting a service off looks like a connection that is closed without an answer;
 //! a refused connection is for the whole endpoint ([`AwsStandIn::refuse_connections`]). A restore's history has the

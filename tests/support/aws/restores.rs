@@ -1,11 +1,11 @@
 //! Restores of DynamoDB tables: validated as AWS does, with the rows of the very second.
 
 use super::answer::Answer;
+use super::backups;
 use super::call::{Call, table_name};
 use super::clock::json_seconds;
 use super::dynamodb::{Region, Table, patched};
 use super::stand::Stand;
-use super::{backups, history};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -57,21 +57,29 @@ pub async fn to_point_in_time(stand: &Stand, call: &Call, region: &mut Region) -
         Ok(version) => version,
         Err(message) => return Answer::error(call, 500, "StandInFailure", &message),
     };
+    let mut described = stand.dynamodb(&call.scope, "DescribeTable", &json!({"TableName": source})).await.value();
+    let settings_now = described["Table"].take();
     // without a later write the table's own rows are the ones
-    let hidden = match &version {
-        Some(arn) => Ok(arn.clone()),
-        None => history::copy(stand, &call.scope, &source).await,
+    let (operation, origin) = match version {
+        Some(arn) => ("RestoreTableFromBackup", json!({"BackupArn": arn})),
+        None => ("RestoreTableToPointInTime", json!({"SourceTableName": source, "UseLatestRestorableTime": true})),
     };
-    let hidden = match hidden {
-        Ok(arn) => arn,
-        Err(message) => return Answer::error(call, 500, "StandInFailure", &message),
-    };
-    let source_now = stand.dynamodb(&call.scope, "DescribeTable", &json!({"TableName": source})).await.value();
-    let answer = restore(stand, call, region, &hidden, &source_now["Table"], at, None).await;
-    if version.is_none() {
-        history::drop_copy(stand, &call.scope, &hidden).await;
-    }
-    answer
+    let made = in_moto(stand, call, operation, origin).await;
+    restored(stand, call, region, made, Origin { settings: settings_now, at, backup: None }).await
+}
+
+/// Where a restored table comes from.
+struct Origin {
+    /// The description of the table whose settings it takes over.
+    settings: Value,
+    at: Timestamp,
+    backup: Option<String>,
+}
+
+/// Has moto restore the call's target out of `origin`.
+async fn in_moto(stand: &Stand, call: &Call, operation: &str, mut origin: Value) -> Answer {
+    origin["TargetTableName"] = call.input["TargetTableName"].clone();
+    stand.dynamodb(&call.scope, operation, &origin).await
 }
 
 /// The whole second that is asked for, if it can be had.
@@ -103,7 +111,8 @@ pub async fn from_backup(stand: &Stand, call: &Call, region: &mut Region) -> Ans
         return refusal;
     }
     let at = stand.settings().clock.now();
-    restore(stand, call, region, &arn, &source, at, Some(arn.clone())).await
+    let made = in_moto(stand, call, "RestoreTableFromBackup", json!({"BackupArn": arn})).await;
+    restored(stand, call, region, made, Origin { settings: source, at, backup: Some(arn) }).await
 }
 
 /// What both kinds of restore refuse.
@@ -131,37 +140,28 @@ fn running(stand: &Stand, region: &Region) -> usize {
     region.tables.iter().filter(restoring).count()
 }
 
-async fn restore(
-    stand: &Stand,
-    call: &Call,
-    region: &mut Region,
-    hidden: &str,
-    source: &Value,
-    at: Timestamp,
-    backup: Option<String>,
-) -> Answer {
-    let target = call.text("TargetTableName").to_owned();
-    let input = json!({"TargetTableName": target, "BackupArn": hidden});
-    let made = stand.dynamodb(&call.scope, "RestoreTableFromBackup", &input).await;
+/// Makes what moto has restored the table that AWS would make of it.
+async fn restored(stand: &Stand, call: &Call, region: &mut Region, made: Answer, origin: Origin) -> Answer {
     if !made.is_good() {
         return made;
     }
+    let target = call.text("TargetTableName").to_owned();
     let description = made.value()["TableDescription"].take();
-    let updated = apply_overrides(stand, call, &target, source, &description).await;
-    if let Some(failure) = updated {
+    let updated = apply_overrides(stand, call, &origin.settings, &description).await;
+    if !updated.is_good() {
         stand.dynamodb(&call.scope, "DeleteTable", &json!({"TableName": target})).await;
-        return failure;
+        return updated;
     }
     let (now, delay) = {
         let settings = stand.settings();
         (settings.clock.now(), settings.pace.restore)
     };
     let mut table = Table::new(now, delay);
-    table.also = said_of(&call.input, source);
+    table.also = said_of(&call.input, &origin.settings);
     table.restored = Some(Restored {
-        source_table_arn: source["TableArn"].as_str().unwrap_or_default().into(),
-        source_backup_arn: backup,
-        at,
+        source_table_arn: origin.settings["TableArn"].as_str().unwrap_or_default().into(),
+        source_backup_arn: origin.backup,
+        at: origin.at,
         without: left_out(&description["LocalSecondaryIndexes"], &call.input["LocalSecondaryIndexOverride"]),
     });
     region.tables.insert(target.clone(), table);
@@ -171,13 +171,13 @@ async fn restore(
         let highest = log.highest_restores.entry(call.scope.clone()).or_default();
         *highest = running.max(*highest);
     }
-    let mut answer = stand.dynamodb(&call.scope, "DescribeTable", &json!({"TableName": target})).await.value();
-    patched(stand, Answer::json(&json!({"TableDescription": answer["Table"].take()})), region, &target)
+    patched(stand, updated, region, &target)
 }
 
-/// Brings capacity and global indexes to what the call asks for, else to the source's; the failure, if any.
-async fn apply_overrides(stand: &Stand, call: &Call, target: &str, source: &Value, made: &Value) -> Option<Answer> {
+/// Brings capacity and global indexes to what the call asks for, else to the source's; moto's last answer.
+async fn apply_overrides(stand: &Stand, call: &Call, source: &Value, made: &Value) -> Answer {
     let input = &call.input;
+    let target = call.text("TargetTableName");
     let billing = input["BillingModeOverride"].as_str().or(source["BillingModeSummary"]["BillingMode"].as_str());
     let billing = billing.unwrap_or("PROVISIONED");
     let mut update = json!({"TableName": target, "BillingMode": billing});
@@ -189,19 +189,15 @@ async fn apply_overrides(stand: &Stand, call: &Call, target: &str, source: &Valu
             "WriteCapacityUnits": given["WriteCapacityUnits"],
         });
     }
-    let gone = left_out(&made["GlobalSecondaryIndexes"], &input["GlobalSecondaryIndexOverride"]);
-    let answer = stand.dynamodb(&call.scope, "UpdateTable", &update).await;
-    if !answer.is_good() {
-        return Some(answer);
-    }
-    for index in gone {
-        let update = json!({"TableName": target, "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": index}}]});
-        let answer = stand.dynamodb(&call.scope, "UpdateTable", &update).await;
+    let mut answer = stand.dynamodb(&call.scope, "UpdateTable", &update).await;
+    for index in left_out(&made["GlobalSecondaryIndexes"], &input["GlobalSecondaryIndexOverride"]) {
         if !answer.is_good() {
-            return Some(answer);
+            return answer;
         }
+        let update = json!({"TableName": target, "GlobalSecondaryIndexUpdates": [{"Delete": {"IndexName": index}}]});
+        answer = stand.dynamodb(&call.scope, "UpdateTable", &update).await;
     }
-    None
+    answer
 }
 
 /// The indexes that an override does not name.
