@@ -61,6 +61,15 @@ impl Aws {
         Ok(self.accounts().entry(place.clone()).or_insert(account).clone())
     }
 
+    /// Takes `account` for the place, whatever its credentials say.
+    #[cfg(test)]
+    pub fn with(place: &config::Aws, sdk: SdkConfig, id: &str) -> Self {
+        let aws = Self::default();
+        let (id, region, limits, dates) = (id.to_owned(), place.region.clone(), aws.limits.clone(), Dates::default());
+        aws.accounts().insert(place.clone(), Account { sdk, id, region, limits, dates });
+        aws
+    }
+
     fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<config::Aws, Account>> {
         // Whole between any two statements under the lock.
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)

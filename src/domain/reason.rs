@@ -55,6 +55,10 @@ codes! {
     Unlisted = "unlisted",
     /// Another Stillpoint holds the Lease of a cluster.
     Leased = "leased",
+    /// A store cannot be restored to a point in time now.
+    StoreUnready = "store_unready",
+    /// A store could not be asked: no answer, or no right to one.
+    StoreUnreachable = "store_unreachable",
     /// A member could not be reached before the pause.
     Unreachable = "unreachable",
     /// A member was paused already before the window: someone else's pause, never revoked.

@@ -1,12 +1,27 @@
 //! The databases that are restored to the point, one file a kind behind one trait: what they say before and after a
 //! window, and how far they have come with a restore point.
 
-use crate::aws::Fault;
+mod ask;
+mod aurora;
+mod clock;
+mod database;
+pub mod dynamodb;
+mod json;
+mod rds;
+#[cfg(test)]
+mod replay;
+#[cfg(test)]
+mod tests;
+mod trouble;
+
+use crate::aws::{Aws, Fault};
+use crate::config::{self, StoreKind};
 use crate::domain::{Interval, Reason, StoreClock};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// One thing of a store that is restored by itself: a DynamoDB table, an RDS instance, an Aurora cluster.
@@ -80,4 +95,19 @@ pub trait Store: Send + Sync {
 
     /// How far the parts' point-in-time recovery reaches now; a part that could not be asked has its own fault.
     fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<BTreeMap<String, Result<Seen, Fault>>, Fault>>;
+}
+
+/// The store that a config means. Nothing is asked yet: its account is found with the first look.
+#[must_use]
+pub fn open(store: &config::Store, aws: &Aws) -> Arc<dyn Store> {
+    let (name, aws) = (store.name.clone(), aws.clone());
+    match &store.kind {
+        StoreKind::Dynamodb(config) => Arc::new(dynamodb::Tables::new(name, config.clone(), aws)),
+        StoreKind::Rds { aws: place, instance } => {
+            Arc::new(database::Database::new(name, aws, place.clone(), rds::Instance(instance.clone())))
+        }
+        StoreKind::Aurora { aws: place, cluster } => {
+            Arc::new(database::Database::new(name, aws, place.clone(), aurora::Cluster(cluster.clone())))
+        }
+    }
 }
