@@ -139,7 +139,7 @@ async fn sdk(place: &config::Aws) -> SdkConfig {
     }
     let base = loader.load().await;
     let Some(role) = &place.role_arn else { return base };
-    let mut role = AssumeRoleProvider::builder(role).session_name("stillpoint").configure(&base);
+    let mut role = AssumeRoleProvider::builder(role).session_name("stillpoint").configure(&sts(place, &base));
     if let Some(id) = &place.external_id {
         role = role.external_id(id);
     }
@@ -148,13 +148,47 @@ async fn sdk(place: &config::Aws) -> SdkConfig {
         .build()
 }
 
+/// The same for STS: an endpoint of AWS's own serves one service, and that is another one; any other stands in for all.
+fn sts(place: &config::Aws, sdk: &SdkConfig) -> SdkConfig {
+    let mut builder = sdk.to_builder();
+    if place.endpoint.as_deref().is_some_and(is_of_one_service) {
+        builder.set_endpoint_url(None);
+    }
+    builder.build()
+}
+
+fn is_of_one_service(endpoint: &str) -> bool {
+    let host = endpoint.split("://").nth(1).and_then(|rest| rest.split(['/', ':']).next()).unwrap_or_default();
+    [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|domain| host.ends_with(domain))
+}
+
 /// A role's is in its name; whose the credentials of the environment are, AWS tells anybody.
 async fn account_id(place: &config::Aws, sdk: &SdkConfig) -> Result<String, Fault> {
     let named = place.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4)).filter(|id| !id.is_empty());
     if let Some(id) = named {
         return Ok(id.to_owned());
     }
-    let answer = aws_sdk_sts::Client::new(sdk).get_caller_identity().send().await;
+    let answer = aws_sdk_sts::Client::new(&sts(place, sdk)).get_caller_identity().send().await;
     let identity = answer.map_err(|error| Fault::of("GetCallerIdentity", &error))?;
     identity.account.ok_or_else(|| Fault::lost("GetCallerIdentity tells no account"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vpc_endpoint_is_not_asked_who_asks_but_a_stand_in_for_aws_is() {
+        let at = |endpoint: &str| {
+            let endpoint = Some(endpoint.to_owned());
+            let place = config::Aws { region: "us-east-1".to_owned(), role_arn: None, external_id: None, endpoint };
+            let sdk = SdkConfig::builder().endpoint_url(place.endpoint.clone().unwrap()).build();
+            sts(&place, &sdk).endpoint_url().map(str::to_owned)
+        };
+        assert_eq!(at("https://vpce-0a1b-x.dynamodb.us-east-1.vpce.amazonaws.com"), None);
+        assert_eq!(at("https://eks.cn-north-1.amazonaws.com.cn:443/"), None);
+        for everything in ["http://127.0.0.1:5000", "https://amazonaws.com.example"] {
+            assert_eq!(at(everything).as_deref(), Some(everything));
+        }
+    }
 }
