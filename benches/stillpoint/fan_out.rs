@@ -145,6 +145,8 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
         coverage: Coverage::Refuse,
         ignore: Vec::new(),
         clusters,
+        stores: BTreeMap::new(),
+        keep: stillpoint::config::Keep::default(),
     };
     let path = folder.join("catalog.db");
     let daemon = Daemon {

@@ -1,6 +1,5 @@
 //! One way into AWS: a region, and the role that is taken on there.
 
-use super::clock::Dates;
 use super::fault::{Fault, FaultKind};
 use super::limits::Limits;
 use crate::config;
@@ -24,11 +23,15 @@ const CREDENTIALS_DEADLINE: Duration = Duration::from_secs(15);
 const TRIES: u32 = 4;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
+/// Who is told of every call: account, region, operation and outcome.
+pub type Told = Arc<dyn Fn(&str, &str, &str, &str) + Send + Sync>;
+
 /// The accounts that a config names. Cheap to clone; an account is made when it is first needed, and kept.
 #[derive(Clone, Default)]
 pub struct Aws {
     accounts: Arc<Mutex<BTreeMap<config::Aws, Account>>>,
     limits: Limits,
+    told: Option<Told>,
 }
 
 /// A region of an account, as one role sees it. Cheap to clone.
@@ -40,11 +43,16 @@ pub struct Account {
     pub id: String,
     pub region: String,
     limits: Limits,
-    /// What the `Date` headers of its answers said.
-    pub dates: Dates,
+    told: Option<Told>,
 }
 
 impl Aws {
+    /// Every call is told.
+    #[must_use]
+    pub fn telling(told: Told) -> Self {
+        Self { told: Some(told), ..Self::default() }
+    }
+
     /// The account that a store's config means.
     ///
     /// # Errors
@@ -56,18 +64,18 @@ impl Aws {
         let late = |_| Fault::lost(format!("no credentials within {} s", CREDENTIALS_DEADLINE.as_secs()));
         let sdk = tokio::time::timeout(CREDENTIALS_DEADLINE, sdk(place)).await.map_err(late)?;
         let id = tokio::time::timeout(CREDENTIALS_DEADLINE, account_id(place, &sdk)).await.map_err(late)??;
-        let (region, limits, dates) = (place.region.clone(), self.limits.clone(), Dates::default());
-        let account = Account { sdk, id, region, limits, dates };
+        let (region, limits, told) = (place.region.clone(), self.limits.clone(), self.told.clone());
+        let account = Account { sdk, id, region, limits, told };
         Ok(self.accounts().entry(place.clone()).or_insert(account).clone())
     }
 
-    /// Takes `account` for the place, whatever its credentials say.
-    #[cfg(test)]
-    pub fn with(place: &config::Aws, sdk: SdkConfig, id: &str) -> Self {
-        let aws = Self::default();
-        let (id, region, limits, dates) = (id.to_owned(), place.region.clone(), aws.limits.clone(), Dates::default());
-        aws.accounts().insert(place.clone(), Account { sdk, id, region, limits, dates });
-        aws
+    /// Takes a place for one that is known already: account `id`, reached by `sdk`. Nothing is asked for it.
+    #[must_use]
+    pub fn with(self, place: &config::Aws, sdk: SdkConfig, id: &str) -> Self {
+        let (id, told) = (id.to_owned(), self.told.clone());
+        let (region, limits) = (place.region.clone(), self.limits.clone());
+        self.accounts().insert(place.clone(), Account { sdk, id, region, limits, told });
+        self
     }
 
     fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<config::Aws, Account>> {
@@ -95,6 +103,10 @@ impl Account {
             Ok(answer) => answer.map_err(|error| Fault::of(operation, &error)),
             Err(_) => Err(Fault::lost(format!("{operation}: no answer within its deadline"))),
         };
+        if let Some(told) = &self.told {
+            let outcome = answer.as_ref().map_or_else(|fault| fault.kind.outcome(), |_| "ok");
+            told(&self.id, &self.region, operation, outcome);
+        }
         if let Err(fault) = &answer
             && fault.kind == FaultKind::Throttled
         {

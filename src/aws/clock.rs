@@ -41,12 +41,7 @@ pub struct Dates {
 }
 
 impl Dates {
-    /// Forgets what was seen, so that the next look stands for itself.
-    pub fn forget(&self) {
-        *self.known() = None;
-    }
-
-    /// What was seen since; none: no answer with a date.
+    /// What was seen so far; none: no answer with a date.
     #[must_use]
     pub fn offset(&self) -> Option<Offset> {
         *self.known()

@@ -35,6 +35,17 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// The label value of `stillpoint_aws_calls_total`.
+    #[must_use]
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Denied => "denied",
+            Self::Lost => "lost",
+            Self::Limit | Self::NotFound | Self::Exists | Self::InUse | Self::Invalid => "other",
+        }
+    }
+
     /// Whether the same call may succeed a moment later.
     #[must_use]
     pub const fn passes(self) -> bool {

@@ -25,10 +25,13 @@ const OTHER: u32 = 10;
 /// How long an operation is left alone after it was throttled.
 const REST: Duration = Duration::from_secs(1);
 
+/// Account, region and operation.
+type Key = (String, String, &'static str);
+
 /// Shared by all of a process's accounts. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
-    next: Arc<Mutex<BTreeMap<(String, String, &'static str), Instant>>>,
+    next: Arc<Mutex<BTreeMap<Key, Instant>>>,
 }
 
 impl Limits {

@@ -5,8 +5,9 @@ mod account;
 mod clock;
 mod fault;
 mod limits;
+pub mod policy;
 
-pub use account::{Account, Aws};
+pub use account::{Account, Aws, Told};
 pub use clock::{Dates, Offset};
 pub use fault::{Fault, FaultKind};
 pub use limits::Limits;

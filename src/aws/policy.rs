@@ -82,10 +82,13 @@ fn in_eks(cluster: &config::Cluster) -> Option<&Eks> {
     }
 }
 
+type Names = BTreeSet<String>;
+
 /// What one identity gets, by statement.
 struct Grants<'a> {
     parts: &'a [Part],
-    granted: BTreeMap<(Part, &'static str), (BTreeSet<String>, BTreeSet<String>)>,
+    /// Actions and resources.
+    granted: BTreeMap<(Part, &'static str), (Names, Names)>,
 }
 
 impl Grants<'_> {
@@ -181,6 +184,7 @@ impl Grants<'_> {
         let own = arn("rds", aws, &format!("db:{instance}"));
         let looks = ["rds:DescribeDBInstances", "rds:ListTagsForResource"];
         self.grant(Part::Tracking, "LookAtInstances", &looks, [own.clone()]);
+        // By the instance's identifier or its resource's: whether the first one narrows it, AWS's pages do not say.
         self.anywhere(Part::Tracking, "LookAtAutomatedBackups", &["rds:DescribeDBInstanceAutomatedBackups"]);
         let restores = ["rds:AddTagsToResource", "rds:RestoreDBInstanceToPointInTime"];
         let around = ["og:*", "pg:*", "subgrp:*"].map(|what| arn("rds", aws, what));

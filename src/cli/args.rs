@@ -77,8 +77,11 @@ pub enum Command {
         #[arg(long, default_value_t = 20, value_name = "NUMBER")]
         limit: u32,
     },
-    /// Restore points, newest first
+    /// Restore points, newest first: how far each store has come with them
+    #[command(args_conflicts_with_subcommands = true)]
     Points {
+        #[command(subcommand)]
+        action: Option<PointsAction>,
         /// Only this group
         group: Option<String>,
         /// How many at most
@@ -134,6 +137,14 @@ pub enum Command {
         #[arg(long)]
         wide: bool,
     },
+    /// The IAM policies that a group needs in AWS, one for each role of its config
+    Iam {
+        /// The group's name in the config
+        group: String,
+        /// Only the rights for this
+        #[arg(long, value_enum)]
+        part: Option<crate::aws::policy::Part>,
+    },
     /// The config: check it, show it, print its schema
     Config {
         #[command(subcommand)]
@@ -149,6 +160,29 @@ pub enum Command {
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// POINT is a window's name, or the restore point's instant in RFC 3339, such as 2026-11-24T03:00:05Z.
+#[derive(Debug, Subcommand)]
+pub enum PointsAction {
+    /// One restore point: its stores, their tables, and how far each has come
+    Show {
+        /// A window's name, or the instant, such as 2026-11-24T03:00:05Z
+        point: String,
+    },
+    /// Materialize a restore point now, or try again what failed
+    Materialize {
+        /// A window's name, or the instant, such as 2026-11-24T03:00:05Z
+        point: String,
+    },
+    /// Delete a restore point's backups, and give it up
+    Expire {
+        /// A window's name, or the instant, such as 2026-11-24T03:00:05Z
+        point: String,
+        /// Although it is the last good one of a store
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -176,6 +210,7 @@ impl Command {
         match self {
             Self::Config { .. } => Some("config"),
             Self::Demo { .. } => Some("demo"),
+            Self::Iam { .. } => Some("iam"),
             Self::Completions { .. } => Some("completions"),
             _ => None,
         }

@@ -15,6 +15,7 @@ use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 /// How often, and how far apart, a daemon that holds the catalog is asked again before it counts as not answering.
 const STARTING_TRIES: u32 = 20;
@@ -69,6 +70,12 @@ pub async fn ask(config: &Arc<Config>, kube: &KubeFlags, request: Request, outpu
     }
     let (sender, responses) = mpsc::channel(16);
     let worker = service.clone();
+    if let (Request::Point { .. }, Some(group)) = (&request, request.group().and_then(|it| config.groups.get(it))) {
+        let mut followers = JoinSet::new();
+        service.followers.start(group, &mut followers);
+        // They end with the process: what they were at goes on at the next start.
+        followers.detach_all();
+    }
     tokio::spawn(async move { control::handle(&worker, request, sender).await });
     Ok(Asked { answers: Answers::Here(responses), signals, service: Some(service) })
 }
@@ -143,6 +150,21 @@ impl Asked {
         let handles = self.service.iter().flat_map(|service| service.engine.windows());
         let closed: Vec<String> = handles.flat_map(|handle| handle.status.borrow().doubtful.clone()).collect();
         if closed.is_empty() { Ok(Exit::Failed) } else { Err(StillClosed(closed).into()) }
+    }
+
+    /// Alone, waits until a window's restore point is at rest; a daemon goes on by itself. False: told to stop before.
+    ///
+    /// # Errors
+    /// The catalog cannot be read.
+    pub async fn at_rest(&mut self, window: &str, poll: Duration) -> anyhow::Result<bool> {
+        let Some(service) = &self.service else { return Ok(true) };
+        while !service.at_rest(window).await.context("read the catalog")? {
+            tokio::select! {
+                () = tokio::time::sleep(poll) => {}
+                () = self.signals.next() => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// Ends: alone, not before everything is open.

@@ -1,7 +1,7 @@
-//! `history` and `points`: what the catalog knows.
+//! `history`: what the catalog knows of windows.
 
 use super::Exit;
-use super::output::{Format, NOTHING, instant, or_nothing, short, table, zone};
+use super::output::{Format, NOTHING, or_nothing, short, table};
 use crate::catalog::{Catalog, OpenError, WindowRow};
 use crate::config::Config;
 use serde::Serialize;
@@ -51,7 +51,7 @@ pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, outp
         Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => Vec::new(),
         reader => reader?.history(group, limit).await?,
     };
-    if let Some(exit) = unknown(config, group, &rows) {
+    if let Some(exit) = unknown(config, group, rows.is_empty()) {
         return Ok(exit);
     }
     output.print(&rows.iter().map(Row::from).collect::<Vec<_>>(), |_| {
@@ -66,32 +66,8 @@ pub async fn history(config: &Arc<Config>, group: Option<&str>, limit: u32, outp
     Ok(Exit::Good)
 }
 
-/// Restore points, newest first.
-pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, output: Format) -> anyhow::Result<Exit> {
-    let points = match Catalog::read(&config.daemon.catalog).await {
-        Err(OpenError::NoCatalog(_) | OpenError::NoDirectory(_)) => Vec::new(),
-        reader => reader?.points(group, limit).await?,
-    };
-    let rows: Vec<WindowRow> = points.into_iter().map(|point| point.window).collect();
-    if let Some(exit) = unknown(config, group, &rows) {
-        return Ok(exit);
-    }
-    output.print(&rows.iter().map(Row::from).collect::<Vec<_>>(), |_| {
-        let lines = rows.iter().map(|row| {
-            let zone = zone(config.groups.get(&row.group));
-            let quiet = row.pause_completed.zip(row.unpause_started);
-            let quiet = quiet.map(|(start, end)| format!("{:.3}s", end.duration_since(start).as_secs_f64()));
-            let point = row.restore_point.map(|point| instant(point, &zone));
-            let evidence = row.evidence.map(|evidence| evidence.name());
-            vec![row.group.clone(), or_nothing(point), or_nothing(quiet), or_nothing(evidence), row.window.clone()]
-        });
-        table(&["GROUP", "RESTORE POINT", "QUIET", "EVIDENCE", "WINDOW"], lines)
-    })?;
-    Ok(Exit::Good)
-}
-
 /// A group that neither the config nor the catalog knows is a slip of the pen; one that was taken out of the config
 /// keeps its history.
-fn unknown(config: &Config, group: Option<&str>, rows: &[WindowRow]) -> Option<Exit> {
-    if rows.is_empty() { super::group(config, group?).err() } else { None }
+pub(super) fn unknown(config: &Config, group: Option<&str>, none: bool) -> Option<Exit> {
+    if none { super::group(config, group?).err() } else { None }
 }

@@ -6,10 +6,12 @@ pub mod config;
 mod demo;
 mod force;
 mod history;
+mod iam;
 mod kube;
 mod members;
 mod output;
 mod plan;
+mod points;
 mod rbac;
 mod recover;
 mod run;
@@ -113,7 +115,10 @@ fn with_config(
         }
         Command::Plan { group: name } => within(group(&name), |group| plan::plan(config, group, output)),
         Command::History { group, limit } => block_on(history::history(config, group.as_deref(), limit, output)),
-        Command::Points { group, limit } => block_on(history::points(config, group.as_deref(), limit, output)),
+        Command::Points { action: None, group, limit } => {
+            block_on(points::points(config, group.as_deref(), limit, output))
+        }
+        Command::Points { action: Some(action), .. } => block_on(points::act(config, kube, action, output)),
         Command::Members { group: None } => block_on(members::members(config, config.groups.values(), true, output)),
         Command::Members { group: Some(name) } => {
             within(group(&name), |group| members::members(config, std::iter::once(group), false, output))
@@ -122,6 +127,7 @@ fn with_config(
         Command::Schedule { group: Some(name), next } => {
             Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
         }
+        Command::Iam { group: name, part } => group(&name).map_or_else(Ok, |group| iam::iam(group, part, output)),
         Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {

@@ -1,13 +1,20 @@
 //! `plan`: what a window would do now.
 
 use super::Exit;
-use super::output::{Format, table, zone};
-use crate::config::{Config, Group};
+use super::output::{Format, or_nothing, table, zone};
+use crate::aws::Aws;
+use crate::config::{self, Config, Group, Materialize, Preflight, StoreKind};
 use crate::daemon::schedule::next_slot;
 use crate::engine::{Clock, Finder, Swept, sweep};
 use crate::kubernetes::Depth;
+use crate::stores::{Capture, open};
+use futures_util::future::join_all;
 use serde::Serialize;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a store may take: a thousand tables take about two minutes, at the rates that AWS allows.
+const STORES_DEADLINE: Duration = Duration::from_secs(300);
 
 #[derive(Serialize)]
 struct Plan {
@@ -15,6 +22,8 @@ struct Plan {
     would: &'static str,
     reasons: Vec<String>,
     clusters: Vec<Cluster>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stores: Vec<StorePlan>,
     hold_seconds: f64,
     drain_seconds: f64,
     max_pause_seconds: f64,
@@ -27,6 +36,70 @@ struct Cluster {
     cluster: String,
     product: crate::domain::Product,
     members: usize,
+}
+
+/// What a restore point is made of in a store, and what materializing it costs. Sizes are AWS's own estimates.
+#[derive(Serialize)]
+struct StorePlan {
+    store: String,
+    kind: String,
+    parts: usize,
+    bytes: i64,
+    /// None: its points are not materialized.
+    restore_dollars: Option<f64>,
+    backup_dollars_a_month: Option<f64>,
+    notes: Vec<String>,
+}
+
+impl StorePlan {
+    fn of(config: &config::Store, capture: Capture) -> Self {
+        let bytes: i64 = capture.parts.values().filter_map(|part| part.bytes).sum();
+        let prices = match &config.kind {
+            StoreKind::Dynamodb(config) if config.materialize != Materialize::Never => Some(config.prices),
+            _ => None,
+        };
+        Self {
+            store: config.name.clone(),
+            kind: capture.kind,
+            parts: capture.parts.len(),
+            bytes,
+            restore_dollars: prices.map(|prices| prices.restore * gigabytes(bytes)),
+            backup_dollars_a_month: prices.map(|prices| prices.backup * gigabytes(bytes)),
+            notes: capture.notes,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an estimate")]
+fn gigabytes(bytes: i64) -> f64 {
+    bytes as f64 / 1e9
+}
+
+/// Looks at every store: what stands against a window is added to `reasons`.
+async fn stores(group: &Group, reasons: &mut Vec<String>) -> Vec<StorePlan> {
+    let aws = Aws::default();
+    let looks = group.stores.values().map(|config| {
+        let store = open(config, &aws);
+        async move { (config, tokio::time::timeout(STORES_DEADLINE, store.find()).await) }
+    });
+    let mut plans = Vec::new();
+    for (config, found) in join_all(looks).await {
+        let name = &config.name;
+        match found {
+            Ok(Ok(mut found)) => {
+                let against =
+                    found.against.iter().map(|reason| format!("{}: {name}: {}", reason.code.name(), reason.sentence));
+                match config.preflight {
+                    Preflight::Refuse => reasons.extend(against),
+                    Preflight::Warn => found.capture.notes.extend(against),
+                }
+                plans.push(StorePlan::of(config, found.capture));
+            }
+            Ok(Err(reason)) => reasons.push(format!("{}: {name}: {}", reason.code.name(), reason.sentence)),
+            Err(_) => reasons.push(format!("store_unreachable: {name}: no answer")),
+        }
+    }
+    plans
 }
 
 /// Looks at every member, and says whether a window would begin. Nothing is paused.
@@ -52,6 +125,7 @@ pub async fn plan(config: &Arc<Config>, group: &Group, output: Format) -> anyhow
             }));
         }
     }
+    let stores = stores(group, &mut reasons).await;
     clusters.sort_by(|a, b| (a.stage, &a.cluster).cmp(&(b.stage, &b.cluster)));
     let would = if reasons.is_empty() { "begin" } else { "refuse" };
     let exit = if reasons.is_empty() { Exit::Good } else { Exit::Refused };
@@ -61,6 +135,7 @@ pub async fn plan(config: &Arc<Config>, group: &Group, output: Format) -> anyhow
         would,
         reasons,
         clusters,
+        stores,
         hold_seconds: group.window.hold.as_secs_f64(),
         drain_seconds: group.window.drain.as_secs_f64(),
         max_pause_seconds: group.window.max_pause.as_secs_f64(),
@@ -81,6 +156,19 @@ fn text(plan: &Plan, group: &Group) -> String {
         ]
     });
     let mut text = table(&["STAGE", "CLUSTER", "PRODUCT", "MEMBERS"], rows);
+    if !plan.stores.is_empty() {
+        let rows = plan.stores.iter().map(|store| {
+            let dollars = |cost: Option<f64>| or_nothing(cost.map(|cost| format!("${cost:.2}")));
+            let (bytes, parts) = (store.bytes.to_string(), store.parts.to_string());
+            let (restore, backup) = (dollars(store.restore_dollars), dollars(store.backup_dollars_a_month));
+            vec![store.store.clone(), store.kind.clone(), parts, bytes, restore, backup]
+        });
+        text.push('\n');
+        text.push_str(&table(&["STORE", "KIND", "PARTS", "BYTES", "MATERIALIZING", "BACKUP A MONTH"], rows));
+        for note in plan.stores.iter().flat_map(|store| &store.notes) {
+            text.push_str(&format!("{note}\n"));
+        }
+    }
     text.push_str(&format!(
         "\nhold {} s after a drain of at most {} s a stage; opened again after {} s at the latest\n",
         plan.hold_seconds, plan.drain_seconds, plan.max_pause_seconds

@@ -57,6 +57,14 @@ pub struct Store {
     pub kind: StoreKind,
 }
 
+impl Store {
+    /// Whether any of its restore points is materialized by itself.
+    #[must_use]
+    pub fn materializes(&self) -> bool {
+        matches!(&self.kind, StoreKind::Dynamodb(config) if config.materialize != Materialize::Never)
+    }
+}
+
 /// What a store does that cannot give point-in-time recovery now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Preflight {
@@ -83,6 +91,43 @@ pub struct Aws {
     pub external_id: Option<String>,
     /// In place of AWS's own.
     pub endpoint: Option<String>,
+}
+
+impl Aws {
+    /// The account's number, where a role tells it.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4))
+    }
+
+    /// The partition that the region lies in, as ARNs name it.
+    #[must_use]
+    pub fn partition(&self) -> &'static str {
+        partition(&self.region)
+    }
+}
+
+/// The partition that a region lies in, as ARNs name it.
+#[must_use]
+pub fn partition(region: &str) -> &'static str {
+    if region.starts_with("cn-") {
+        "aws-cn"
+    } else if region.starts_with("us-gov-") {
+        "aws-us-gov"
+    } else {
+        "aws"
+    }
+}
+
+impl StoreKind {
+    /// Where it lies.
+    #[must_use]
+    pub const fn aws(&self) -> &Aws {
+        match self {
+            Self::Dynamodb(dynamodb) => &dynamodb.aws,
+            Self::Rds { aws, .. } | Self::Aurora { aws, .. } => aws,
+        }
+    }
 }
 
 /// DynamoDB tables of one region of an account.

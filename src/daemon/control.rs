@@ -2,12 +2,14 @@
 //! one a line.
 
 use super::Service;
+use super::followers::Act;
 use crate::domain::{Evidence, Interval, Member, Reason, Trigger, Verdict};
 use crate::engine::{Handle, Order, Status};
 use crate::window::{Input, State};
 use jiff::Timestamp;
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -33,6 +35,8 @@ pub enum Request {
     Pause { group: String, limit: Duration },
     /// Opens what a window or a pause by hand closed.
     Unpause { group: String },
+    /// Materializes a restore point, or gives it up.
+    Point { group: String, window: String, act: Act },
     /// The open windows; with a member's name, gives that member up.
     Recover { abandon: Option<String>, by: String },
 }
@@ -42,7 +46,10 @@ impl Request {
     #[must_use]
     pub fn group(&self) -> Option<&str> {
         match self {
-            Self::Window { group } | Self::Pause { group, .. } | Self::Unpause { group } => Some(group),
+            Self::Window { group }
+            | Self::Pause { group, .. }
+            | Self::Unpause { group }
+            | Self::Point { group, .. } => Some(group),
             Self::Recover { .. } => None,
         }
     }
@@ -61,6 +68,10 @@ pub enum Response {
     /// What is still being opened.
     Open {
         windows: Vec<Progress>,
+    },
+    /// What came of it, by store; none: it was begun.
+    Point {
+        stores: BTreeMap<String, Option<String>>,
     },
     Failed {
         message: String,
@@ -155,6 +166,7 @@ pub async fn handle(service: &Service, request: Request, responses: mpsc::Sender
         Request::Window { group } => begin(service, &group, Trigger::Command, None, &responses).await,
         Request::Pause { group, limit } => begin(service, &group, Trigger::Hand, Some(limit), &responses).await,
         Request::Unpause { group } => unpause(service, &group, &responses).await,
+        Request::Point { group, window, act } => point(service, &group, &window, act).await,
         Request::Recover { abandon: Some(member), by } => abandon(service, &member, &by),
         Request::Recover { abandon: None, .. } => Response::Open { windows: open_windows(service) },
     };
@@ -199,6 +211,15 @@ async fn follow(mut handle: Handle, trigger: Trigger, responses: &mpsc::Sender<R
             return Response::Failed { message: format!("window {} ended without a verdict", handle.window) };
         }
     }
+}
+
+async fn point(service: &Service, group: &str, window: &str, act: Act) -> Response {
+    let Some(group) = service.engine.config().groups.get(group) else {
+        return Response::Failed { message: format!("the daemon's config has no group {group}") };
+    };
+    let answers = service.followers.act(group, window, act).await;
+    let stores = answers.into_iter().map(|(store, answer)| (store, answer.err().map(|why| why.to_string())));
+    Response::Point { stores: stores.collect() }
 }
 
 async fn unpause(service: &Service, group: &str, responses: &mpsc::Sender<Response>) -> Response {

@@ -5,6 +5,7 @@ pub mod client;
 pub mod control;
 mod coverage;
 mod events;
+pub mod followers;
 pub mod rescue;
 pub mod run;
 pub mod schedule;
@@ -14,6 +15,8 @@ mod watch;
 use crate::catalog::CatalogError;
 use crate::config::Group;
 use crate::engine::{Busy, Engine, Handle, Order};
+use crate::tracking::Shared;
+use followers::Followers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -25,6 +28,7 @@ const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Service {
     pub engine: Engine,
+    pub followers: Followers,
     /// The tasks that tell Kubernetes of windows.
     telling: Arc<Mutex<JoinSet<()>>>,
 }
@@ -32,7 +36,9 @@ pub struct Service {
 impl Service {
     #[must_use]
     pub fn new(engine: Engine) -> Self {
-        Self { engine, telling: Arc::default() }
+        let (clock, catalog, metrics) = (engine.clock, engine.catalog.clone(), engine.metrics.clone());
+        let followers = Followers::new(Shared::new(clock, catalog, metrics, engine.aws.clone()));
+        Self { engine, followers, telling: Arc::default() }
     }
 
     /// Begins a window of the group, and tells log, metrics and Kubernetes of it.
@@ -62,7 +68,12 @@ impl Service {
 
     /// Tells log, metrics and Kubernetes of a window that was begun.
     fn watch(&self, group: &str, handle: &Handle) {
-        tokio::spawn(watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone()));
+        let watched = watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone());
+        let followers = self.followers.clone();
+        tokio::spawn(async move {
+            watched.await;
+            followers.wake();
+        });
         let mut telling = self.telling();
         while telling.try_join_next().is_some() {}
         telling.spawn(events::tell(self.engine.finder.clone(), group.to_owned(), handle.clone()));

@@ -189,12 +189,16 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
         tokio::time::sleep(Duration::from_secs(5)).await;
         seeded = seed(&service).await;
     }
+    if let Err(error) = service.engine.catalog.drop_stray_captures().await {
+        tracing::warn!("delete what windows left that a daemon died over: {error}");
+    }
     health.ready(CATALOG);
     let mut tasks = JoinSet::new();
     match Clockwork::start().await {
         Ok(clockwork) => {
             for group in service.engine.config().groups.values() {
                 tasks.spawn(sweeps::sweep_for_ever(service.clone(), group.clone()));
+                service.followers.start(group, &mut tasks);
                 if let Some(schedule) = &group.schedule {
                     let (service, clockwork) = (service.clone(), clockwork.clone());
                     tasks.spawn(attempts::follow(service, clockwork, group.clone(), schedule.clone()));
@@ -234,6 +238,11 @@ async fn seed(service: &Service) -> Result<(), CatalogError> {
         let last = catalog.last_consistent(&group.name).await?;
         let metrics = &service.engine.metrics;
         metrics.group_known(&group.name, &group.window, seen, last);
+        for store in group.stores.values() {
+            metrics.store_known(&group.name, &store.name, store.materializes());
+            let sums = catalog.materialized(&group.name, &store.name).await?;
+            metrics.materialized(&group.name, store, sums.restored, sums.restored_bytes);
+        }
         if let Some(schedule) = &group.schedule {
             metrics.scheduled(&group.name, next_slot(schedule, now), expected_interval(schedule, now));
         }

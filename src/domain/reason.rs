@@ -85,6 +85,8 @@ codes! {
     WatchGap = "watch_gap",
     /// The stores' clocks could not be looked at again after the window.
     StoresUnknown = "stores_unknown",
+    /// A table was created, deleted or made anew in the window.
+    StoreChanged = "store_changed",
     /// The wall clock stepped during the window.
     ClockStep = "clock_step",
     /// No whole second fits into the quiet interval on every store's clock.

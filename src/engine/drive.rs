@@ -131,7 +131,8 @@ impl Drive {
                 tokio::spawn(async move { inputs.send(found.await).await });
             }
             Effect::LookAtStores => {
-                let looked = self.surroundings.stores();
+                let (catalog, name) = (self.catalog.clone(), window.plan().window.clone());
+                let looked = self.surroundings.stores(catalog, name, window.quiet());
                 tokio::spawn(async move { inputs.send(looked.await).await });
             }
             Effect::TakeCensus => {

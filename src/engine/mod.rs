@@ -4,6 +4,7 @@ mod drive;
 mod find;
 mod force;
 mod status;
+mod stores;
 mod surroundings;
 mod sweep;
 
@@ -14,9 +15,10 @@ pub use force::{Unopened, force_open, open_intent};
 pub use status::Status;
 pub use sweep::{Sighting, Swept, sweep};
 
+use crate::aws::Aws;
 use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
-use crate::domain::{Code, PAUSE_MARGIN, Reason, Trigger};
+use crate::domain::{Code, PAUSE_MARGIN, Reason, StoreClock, Trigger};
 use crate::kubernetes::Depth;
 use crate::observe::Metrics;
 use crate::scalar::AdminClient;
@@ -26,6 +28,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use stores::Stores;
 use surroundings::Surroundings;
 use tokio::sync::{mpsc, watch};
 
@@ -92,6 +95,8 @@ pub enum Busy {
     Stopping,
 }
 
+type Prepared = (Found, Vec<AdminClient>, Surroundings, Vec<StoreClock>);
+
 /// Drives the windows of all groups. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
@@ -99,6 +104,7 @@ pub struct Engine {
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
     pub finder: Finder,
+    pub aws: Aws,
     running: Arc<Mutex<Running>>,
 }
 
@@ -113,7 +119,11 @@ struct Running {
 impl Engine {
     #[must_use]
     pub fn new(clock: Clock, catalog: Catalog, metrics: Arc<Metrics>, finder: Finder) -> Self {
-        Self { clock, catalog, metrics, finder, running: Arc::default() }
+        let told = metrics.clone();
+        let aws = Aws::telling(Arc::new(move |account, region, operation, outcome| {
+            told.aws_called(account, region, operation, outcome);
+        }));
+        Self { clock, catalog, metrics, finder, aws, running: Arc::default() }
     }
 
     /// The environment.
@@ -132,7 +142,7 @@ impl Engine {
         let engine = self.clone();
         let group = group.clone();
         tokio::spawn(async move {
-            let (window, clients, surroundings) = engine.preflight(&group, plan).await;
+            let (window, clients, surroundings) = Box::pin(engine.preflight(&group, plan)).await;
             engine.drive(&group.name, window, clients, surroundings, commands, status).await;
         });
         Ok(handle)
@@ -157,9 +167,11 @@ impl Engine {
 
     /// Finds the members, and refuses what cannot be begun.
     async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<AdminClient>, Surroundings) {
+        // Before the first look at a store: the window watches the daemon's own clock from then on.
+        let now = self.clock.now();
         match self.prepare(group).await {
-            Ok((found, clients, surroundings)) => {
-                let window = Window::begin(plan, found.evidence(), found.members, Vec::new(), self.clock.now());
+            Ok((found, clients, surroundings, clocks)) => {
+                let window = Window::begin(plan, found.evidence(), found.members, clocks, now);
                 (window, clients, surroundings)
             }
             Err(reasons) => {
@@ -169,8 +181,10 @@ impl Engine {
         }
     }
 
-    async fn prepare(&self, group: &Group) -> Result<(Found, Vec<AdminClient>, Surroundings), Vec<Reason>> {
+    async fn prepare(&self, group: &Group) -> Result<Prepared, Vec<Reason>> {
         let one = |reason| vec![reason];
+        // First, since it may take minutes: what follows is as fresh as can be when the pause begins.
+        let (stores, clocks) = Stores::find(&self.aws, &self.metrics, group).await?;
         let found = self.finder.find(group, Depth::Workloads).await.map_err(one)?;
         if !found.against.is_empty() {
             return Err(found.against);
@@ -182,7 +196,7 @@ impl Engine {
             Some(census) => Surroundings::begin(finder, self.catalog.identity(), group, census).await.map_err(one)?,
             None => Surroundings::none(finder, group),
         };
-        Ok((found, clients, surroundings))
+        Ok((found, clients, surroundings.with(stores), clocks))
     }
 
     fn claim(&self, group: &str, members: &[crate::domain::Member]) -> Result<(), Reason> {

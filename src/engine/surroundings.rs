@@ -1,8 +1,10 @@
 //! What a window is told of besides its members' answers: who they are now, and what Kubernetes sees of their pods.
 
 use super::find::Finder;
+use super::stores::Stores;
+use crate::catalog::Catalog;
 use crate::config::Group;
-use crate::domain::{Code, Member, Reason};
+use crate::domain::{Code, Interval, Member, Reason};
 use crate::kubernetes::{Census, Change, Depth, Leases, Watch};
 use crate::window::{Input, POD_DEADLINE};
 use futures_util::future::{BoxFuture, FutureExt, ready};
@@ -26,13 +28,27 @@ pub(super) struct Surroundings {
     leases: BoxFuture<'static, Option<Leases>>,
     watch: Option<Arc<Watch>>,
     changes: Option<mpsc::Receiver<Change>>,
+    stores: Stores,
 }
 
 impl Surroundings {
     /// Those of a group with no member in Kubernetes.
     pub fn none(finder: Finder, group: &Group) -> Self {
         let (config, leases) = (Some(Arc::new(group.clone())), ready(None).boxed());
-        Self { finder, group: group.name.clone(), config, leases, watch: None, changes: None }
+        Self {
+            finder,
+            group: group.name.clone(),
+            config,
+            leases,
+            watch: None,
+            changes: None,
+            stores: Stores::default(),
+        }
+    }
+
+    /// The same, with the group's stores as they were found before the window.
+    pub fn with(self, stores: Stores) -> Self {
+        Self { stores, ..self }
     }
 
     /// Takes the clusters' Leases in the catalog's name, and watches the members' pods from when they were found on.
@@ -67,7 +83,7 @@ impl Surroundings {
             taken.inspect_err(|reason| tracing::warn!(group = %name, "take the Leases for the recovery: {reason}")).ok()
         });
         let leases = leases.map(|taken| taken.ok().flatten()).boxed();
-        Self { finder, group, config: None, leases, watch: None, changes: None }
+        Self { finder, group, config: None, leases, watch: None, changes: None, stores: Stores::default() }
     }
 
     /// Ends the watch, and lets the Leases go.
@@ -100,9 +116,12 @@ impl Surroundings {
         })
     }
 
-    /// Looks at the stores' clocks again. No window has stores yet, so that none asks.
-    pub fn stores(&self) -> BoxFuture<'static, Input> {
-        ready(Input::Stores(Err(Reason::new(Code::StoresUnknown, "the window has no stores")))).boxed()
+    /// Looks at the stores again after a window that was quiet then.
+    pub fn stores(&self, catalog: Catalog, window: String, quiet: Option<Interval>) -> BoxFuture<'static, Input> {
+        match quiet {
+            Some(quiet) => self.stores.after(catalog, window, quiet),
+            None => ready(Input::Stores(Err(Reason::new(Code::StoresUnknown, "nothing was quiet")))).boxed(),
+        }
     }
 
     /// Asks which members' pods are gone.

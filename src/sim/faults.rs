@@ -2,6 +2,7 @@
 
 use super::random::Random;
 
+/// A closed list of faults, and all of them in order.
 macro_rules! faults {
     ($($(#[doc = $doc:literal])+ $name:ident),+ $(,)?) => {
         /// One fault.
@@ -13,6 +14,8 @@ macro_rules! faults {
         }
     };
 }
+
+pub(super) use faults;
 
 faults! {
     /// The next request never arrives.

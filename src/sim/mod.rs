@@ -1,6 +1,7 @@
 //! Stand-in members that keep the rules measured on real servers: for the demo, the tests and the simulation.
 
 mod check;
+pub mod copying;
 pub mod faults;
 pub mod gate;
 mod inject;

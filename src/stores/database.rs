@@ -1,14 +1,14 @@
 //! A store of one part, an RDS instance or an Aurora cluster: what both have in common.
 
 use super::trouble::{Troubles, unreachable};
-use super::{After, Capture, Found, Part, Seen, Store, clock};
-use crate::aws::{Account, Aws, Dates, Fault, FaultKind};
+use super::{After, Capture, Found, Looks, Part, Seen, Store, clock};
+use crate::aws::{Account, Aws, Dates, Fault};
 use crate::clock::wall;
 use crate::config;
 use crate::domain::{Interval, Reason};
 use aws_sdk_rds::Client;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -66,16 +66,14 @@ pub struct Way {
 
 /// The store.
 pub struct Database<K> {
-    /// The store's.
-    name: String,
     aws: Aws,
     place: config::Aws,
     kind: K,
 }
 
 impl<K: Kind> Database<K> {
-    pub fn new(name: String, aws: Aws, place: config::Aws, kind: K) -> Self {
-        Self { name, aws, place, kind }
+    pub fn new(aws: Aws, place: config::Aws, kind: K) -> Self {
+        Self { aws, place, kind }
     }
 
     async fn way(&self) -> Result<Way, Fault> {
@@ -86,47 +84,29 @@ impl<K: Kind> Database<K> {
 
     async fn find(&self) -> Result<Found, Fault> {
         let way = self.way().await?;
-        let (mut parts, mut troubles) = (BTreeMap::new(), Troubles::default());
-        let told = match self.kind.look(&way).await {
-            Ok(told) => told,
-            Err(fault) if fault.kind == FaultKind::Denied => {
-                troubles.fault(fault, self.kind.name());
-                return Ok(self.found(&way, parts, None, troubles));
-            }
-            Err(fault) => return Err(fault),
-        };
-        let Some(told) = told else {
-            troubles.unready("that AWS does not know", self.kind.name());
-            return Ok(self.found(&way, parts, None, troubles));
-        };
+        let told = self.kind.look(&way).await?;
         clock::watch(|| self.kind.touch(&way)).await?;
         let clock = clock::shown(&way.dates)?;
-        for what in unready(&told, wall() + clock.offset_low) {
-            troubles.unready(what, self.kind.name());
+        let (mut parts, mut troubles) = (BTreeMap::new(), Troubles::default());
+        match told {
+            None => troubles.unready("that AWS does not know", self.kind.name()),
+            Some(told) => {
+                for what in unready(&told, wall() + clock.offset_low) {
+                    troubles.unready(what, self.kind.name());
+                }
+                let Told { identity, arn, bytes, settings, .. } = told;
+                parts.insert(self.kind.name().to_owned(), Part { identity, arn, bytes, settings });
+            }
         }
-        let Told { identity, arn, bytes, settings, .. } = told;
-        parts.insert(self.kind.name().to_owned(), Part { identity, arn, bytes, settings });
-        Ok(self.found(&way, parts, Some(clock), troubles))
-    }
-
-    fn found(
-        &self,
-        way: &Way,
-        parts: BTreeMap<String, Part>,
-        clock: Option<crate::domain::StoreClock>,
-        troubles: Troubles,
-    ) -> Found {
         let (kind, account, region) = (K::KIND.to_owned(), way.account.id.clone(), way.account.region.clone());
         let capture = Capture { kind, account, region, parts, notes: Vec::new() };
-        Found { capture, clock, against: troubles.reasons(&self.name, K::NOUN) }
+        Ok(Found { capture, clock: Some(clock), against: troubles.reasons(K::NOUN) })
     }
 
     async fn after(&self, before: &Capture) -> Result<After, Fault> {
         let way = self.way().await?;
         let told = self.kind.look(&way).await?;
-        if told.is_some() {
-            clock::watch(|| self.kind.touch(&way)).await?;
-        }
+        clock::watch(|| self.kind.touch(&way)).await?;
         let name = self.kind.name();
         let became = match (before.parts.get(name), told) {
             (Some(_), None) => Some("was deleted since the preflight"),
@@ -135,7 +115,7 @@ impl<K: Kind> Database<K> {
             }
             _ => None,
         };
-        let changed = became.map(|became| format!("the {} {name} {became}: it is left out", K::NOUN));
+        let changed = became.map(|became| format!("the {} {name} {became}", K::NOUN));
         let gone = became.map(|_| name.to_owned());
         let clock = clock::shown(&way.dates)?;
         Ok(After { clock, changed: changed.into_iter().collect(), gone: gone.into_iter().collect() })
@@ -174,19 +154,16 @@ fn unready(told: &Told, now: Timestamp) -> Vec<String> {
 
 impl<K: Kind> Store for Database<K> {
     fn find(&self) -> BoxFuture<'_, Result<Found, Reason>> {
-        async { self.find().await.map_err(|fault| unreachable(&self.name, &fault)) }.boxed()
+        self.find().map_err(|fault| unreachable(&fault)).boxed()
     }
 
     fn after<'a>(&'a self, before: &'a Capture, _: Interval) -> BoxFuture<'a, Result<After, Reason>> {
-        async { self.after(before).await.map_err(|fault| unreachable(&self.name, &fault)) }.boxed()
+        self.after(before).map_err(|fault| unreachable(&fault)).boxed()
     }
 
-    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<BTreeMap<String, Result<Seen, Fault>>, Fault>> {
-        async {
-            let seen = self.seen().await;
-            Ok(parts.iter().map(|part| (part.clone(), seen.clone())).collect())
-        }
-        .boxed()
+    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<Looks, Fault>> {
+        let all = |seen: Result<Seen, Fault>| parts.iter().map(|part| (part.clone(), seen.clone())).collect();
+        self.seen().map(move |seen| Ok(all(seen))).boxed()
     }
 }
 

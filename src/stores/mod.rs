@@ -17,6 +17,7 @@ mod trouble;
 use crate::aws::{Aws, Fault};
 use crate::config::{self, StoreKind};
 use crate::domain::{Interval, Reason, StoreClock};
+use crate::tracking::copy::{Ask, BackupSeen, Copy, Told};
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,9 @@ pub struct Seen {
     pub retention: Duration,
 }
 
+/// What a store says of each part, by name; a part that could not be asked has its own fault.
+pub type Looks = BTreeMap<String, Result<Seen, Fault>>;
+
 /// A database that is restored to the point.
 pub trait Store: Send + Sync {
     /// Looks at everything before a window: what belongs to it, whether it can be restored to a point in time, its
@@ -93,21 +97,46 @@ pub trait Store: Send + Sync {
     /// Looks again after a window whose quiet interval, on the daemon's clock, was `quiet`.
     fn after<'a>(&'a self, before: &'a Capture, quiet: Interval) -> BoxFuture<'a, Result<After, Reason>>;
 
-    /// How far the parts' point-in-time recovery reaches now; a part that could not be asked has its own fault.
-    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<BTreeMap<String, Result<Seen, Fault>>, Fault>>;
+    /// The calls that materializing takes; none for a store whose points are never materialized.
+    fn copies(&self) -> Option<&dyn Copies> {
+        None
+    }
+
+    /// How far the parts' point-in-time recovery reaches now.
+    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<Looks, Fault>>;
+}
+
+/// The calls that materializing takes, each bounded.
+pub trait Copies: Send + Sync {
+    /// Asks for one copy of `part`.
+    fn ask<'a>(&'a self, copy: &'a Copy, part: Option<&'a Part>, ask: &'a Ask) -> BoxFuture<'a, Told>;
+
+    /// Every temporary table and backup of the account and region whose name begins with `prefix`.
+    fn listed<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Listed, Fault>>;
+
+    /// Deletes these tables, each only when it was restored and bears our tag, and these backups. Answers with what
+    /// could not be deleted.
+    fn remove<'a>(&'a self, tables: &'a [String], backups: &'a [String]) -> BoxFuture<'a, Vec<Fault>>;
+}
+
+/// What there is under our names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listed {
+    pub tables: Vec<String>,
+    pub backups: Vec<BackupSeen>,
 }
 
 /// The store that a config means. Nothing is asked yet: its account is found with the first look.
 #[must_use]
 pub fn open(store: &config::Store, aws: &Aws) -> Arc<dyn Store> {
-    let (name, aws) = (store.name.clone(), aws.clone());
+    let aws = aws.clone();
     match &store.kind {
-        StoreKind::Dynamodb(config) => Arc::new(dynamodb::Tables::new(name, config.clone(), aws)),
+        StoreKind::Dynamodb(config) => Arc::new(dynamodb::Tables::new(config.clone(), aws)),
         StoreKind::Rds { aws: place, instance } => {
-            Arc::new(database::Database::new(name, aws, place.clone(), rds::Instance(instance.clone())))
+            Arc::new(database::Database::new(aws, place.clone(), rds::Instance(instance.clone())))
         }
         StoreKind::Aurora { aws: place, cluster } => {
-            Arc::new(database::Database::new(name, aws, place.clone(), aurora::Cluster(cluster.clone())))
+            Arc::new(database::Database::new(aws, place.clone(), aurora::Cluster(cluster.clone())))
         }
     }
 }

@@ -66,7 +66,7 @@ pub fn aws(ahead: SignedDuration, answers: impl Fn(&str, &str) -> Answer + Send 
         .retry_config(RetryConfig::disabled())
         .http_client(http_client_fn(move |_, _| wire.clone()))
         .build();
-    Aws::with(&place(), sdk, "123456789012")
+    Aws::default().with(&place(), sdk, "123456789012")
 }
 
 /// An error in DynamoDB's protocol.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 /// How many names a sentence holds.
 const NAMED: usize = 5;
 
-/// Troubles of one store. Each is told in the store's name.
+/// Troubles of one store.
 #[derive(Debug, Default)]
 pub struct Troubles {
     /// By what is wrong: the sentence's end, and the names it is wrong with.
@@ -30,14 +30,14 @@ impl Troubles {
     }
 
     /// A reason for each kind of trouble; `noun` is what is named, such as `table`.
-    pub fn reasons(self, store: &str, noun: &str) -> Vec<Reason> {
+    pub fn reasons(self, noun: &str) -> Vec<Reason> {
         let unready = self.unready.into_iter().map(|(what, names)| {
             let count = names.len();
             let plural = if count == 1 { "" } else { "s" };
-            Reason::new(Code::StoreUnready, format!("{store}: {count} {noun}{plural} {what}: {}", few(names)))
+            Reason::new(Code::StoreUnready, format!("{count} {noun}{plural} {what}: {}", few(names)))
         });
         let faults = self.faults.into_values().map(|(fault, names)| {
-            let reason = unreachable(store, &fault);
+            let reason = unreachable(&fault);
             Reason::new(reason.code, format!("{} ({})", reason.sentence, few(names)))
         });
         unready.chain(faults).collect()
@@ -54,7 +54,7 @@ pub fn few(mut names: Vec<String>) -> String {
 }
 
 /// A store that could not be asked.
-pub fn unreachable(store: &str, fault: &Fault) -> Reason {
+pub fn unreachable(fault: &Fault) -> Reason {
     let hint = match (fault.kind, fault.code.as_deref()) {
         (
             FaultKind::Denied,
@@ -63,5 +63,5 @@ pub fn unreachable(store: &str, fault: &Fault) -> Reason {
         (FaultKind::Denied, _) => "; look at the credentials, or the role",
         _ => "",
     };
-    Reason::new(Code::StoreUnreachable, format!("{store}: {}{hint}", fault.sentence))
+    Reason::new(Code::StoreUnreachable, format!("{}{hint}", fault.sentence))
 }

@@ -12,8 +12,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// How long after a request whose outcome is unknown it may still be carried out.
+/// How long a request whose outcome is unknown may still be carried out.
 pub const SETTLE: Duration = Duration::from_secs(30);
+/// How long a look may not show what was carried out.
+pub const SEEN: Duration = Duration::from_secs(8);
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A full account, or a right that is missing, is not over in a moment.
@@ -47,6 +49,29 @@ pub struct Copy {
     pub failure: Option<String>,
     /// What is left behind, since it is not surely ours to delete.
     pub left: Option<String>,
+}
+
+impl Copy {
+    /// One that nothing was asked for yet.
+    #[must_use]
+    pub fn waiting(source: &str, source_arn: &str, window: &str, point: Timestamp, name: String) -> Self {
+        Self {
+            source: source.to_owned(),
+            source_arn: source_arn.to_owned(),
+            window: window.to_owned(),
+            point,
+            name,
+            step: Step::Waiting,
+            begun: None,
+            tagged: false,
+            arn: None,
+            items: None,
+            bytes: None,
+            made: None,
+            failure: None,
+            left: None,
+        }
+    }
 }
 
 /// How far a table has come.
@@ -225,10 +250,12 @@ pub struct Runner {
     backups: Option<Vec<BackupSeen>>,
     backup: Option<Option<BackupSeen>>,
     not_before: Duration,
-    /// A request whose outcome is unknown may be carried out until then.
+    /// Until then a request may still be carried out, or not be seen yet.
     settled: Duration,
     /// How often nothing came of asking since the step began.
     tries: u32,
+    /// There may be a backup that this runner does not know of.
+    doubt: bool,
     /// A request was answered so that it need not be repeated.
     hopeless: Option<String>,
 }
@@ -238,8 +265,19 @@ impl Runner {
     #[must_use]
     pub fn new(copy: Copy, limit: Duration, now: Now) -> Self {
         let settled = if copy.step == Step::Waiting { now.mono } else { now.mono + SETTLE };
-        let (not_before, tries) = (now.mono, 0);
-        Self { copy, limit, table: None, backups: None, backup: None, not_before, settled, tries, hopeless: None }
+        let (not_before, tries, doubt) = (now.mono, 0, copy.step != Step::Waiting);
+        Self {
+            copy,
+            limit,
+            table: None,
+            backups: None,
+            backup: None,
+            not_before,
+            settled,
+            tries,
+            doubt,
+            hopeless: None,
+        }
     }
 
     /// What is durable.
@@ -251,6 +289,10 @@ impl Runner {
     /// The copy is durable as [`Due::Save`] had it.
     pub fn saved(&mut self, copy: Copy) {
         (self.tries, self.hopeless) = (0, None);
+        if copy.step != self.copy.step {
+            // What a step builds on is looked at in it.
+            self.forget();
+        }
         self.copy = copy;
     }
 
@@ -275,7 +317,7 @@ impl Runner {
                 let what = if self.copy.step == Step::Restoring { "restored" } else { "backed up" };
                 self.fail(format!("it was not {what} within its limit"))
             }
-            Step::Restoring => self.restoring(),
+            Step::Restoring => self.restoring(now),
             Step::BackingUp => self.backing_up(now),
             Step::Deleting => self.deleting(now),
             Step::Expiring => self.expiring(),
@@ -287,23 +329,21 @@ impl Runner {
         self.copy.begun.is_some_and(|begun| now.wall > begun + self.limit)
     }
 
-    fn restoring(&self) -> Due {
+    fn restoring(&self, now: Now) -> Due {
         match &self.table {
             None => Due::Ask(Ask::Table),
             // A request of ours that lands later than this one finds the name taken, or the other way round.
             Some(None) => Due::Ask(Ask::Restore),
             Some(Some(table)) if !self.ours(table) => {
-                let name = &self.copy.name;
-                self.save(|copy| {
-                    copy.step = Step::Failed;
-                    copy.failure = Some(format!("there is a table {name} that is not ours; it is left as it is"));
-                })
+                self.fail(format!("there is a table {} that is not ours; it is left as it is", self.copy.name))
             }
             Some(Some(table)) => match table.status {
                 TableStatus::Active if table.tag.is_some() => self.save(|copy| {
                     copy.step = Step::BackingUp;
                     copy.tagged = true;
                 }),
+                // From the tag on the table is known by it: no other one of ours may come after this one.
+                TableStatus::Active if now.mono < self.settled => Due::Wait(self.settled),
                 TableStatus::Active => Due::Ask(Ask::Tag { arn: table.arn.clone() }),
                 TableStatus::Creating => Due::Ask(Ask::Table),
                 TableStatus::Deleting => self.fail("somebody deletes its temporary table".to_owned()),
@@ -316,7 +356,9 @@ impl Runner {
         let Some(arn) = &self.copy.arn else {
             return match &self.backups {
                 None if now.mono < self.settled => Due::Wait(self.settled),
-                None => Due::Ask(Ask::Backups),
+                None if self.doubt => Due::Ask(Ask::Backups),
+                // Lists are slow: 5 a second. Nobody asked for a backup before this step was saved.
+                None => Due::Ask(Ask::BackUp),
                 Some(found) => match found.iter().filter(|it| self.is_backup(it)).min_by_key(|it| it.created) {
                     Some(oldest) => self.save(|copy| copy.arn = Some(oldest.arn.clone())),
                     None => Due::Ask(Ask::BackUp),
@@ -326,15 +368,25 @@ impl Runner {
         match &self.backup {
             None => Due::Ask(Ask::Backup { arn: arn.clone() }),
             Some(Some(backup)) if self.is_backup(backup) => match backup.status {
-                BackupStatus::Available => self.save(|copy| {
-                    copy.step = Step::Deleting;
-                    copy.made = Some(now.wall);
-                    (copy.items, copy.bytes) = (backup.items, backup.bytes);
-                }),
+                BackupStatus::Available => self.backed_up(now, backup),
                 _ => Due::Ask(Ask::Backup { arn: arn.clone() }),
             },
             Some(None) if self.tries < UNSEEN => Due::Ask(Ask::Backup { arn: arn.clone() }),
             Some(_) => self.fail("its backup vanished while it was made".to_owned()),
+        }
+    }
+
+    /// A backup is made of whatever bears the name: it is one of our table only if that is still there afterwards.
+    fn backed_up(&self, now: Now, backup: &BackupSeen) -> Due {
+        match &self.table {
+            None if now.mono < self.settled => Due::Wait(self.settled),
+            None => Due::Ask(Ask::Table),
+            Some(Some(table)) if self.ours(table) => self.save(|copy| {
+                copy.step = Step::Deleting;
+                copy.made = Some(now.wall);
+                (copy.items, copy.bytes) = (backup.items, backup.bytes);
+            }),
+            Some(_) => self.fail("its temporary table vanished while it was backed up".to_owned()),
         }
     }
 
@@ -343,8 +395,11 @@ impl Runner {
         if now.mono < self.settled {
             return Due::Wait(self.settled);
         }
-        let Some(backups) = &self.backups else { return Due::Ask(Ask::Backups) };
-        let extra = backups.iter().find(|it| self.is_backup(it) && Some(&it.arn) != self.copy.arn.as_ref());
+        if self.backups.is_none() && (self.doubt || self.copy.failure.is_some()) {
+            return Due::Ask(Ask::Backups);
+        }
+        let extra =
+            self.backups.iter().flatten().find(|it| self.is_backup(it) && Some(&it.arn) != self.copy.arn.as_ref());
         if let Some(extra) = extra {
             return Due::Ask(Ask::DeleteBackup { arn: extra.arn.clone() });
         }
@@ -366,10 +421,11 @@ impl Runner {
             (None, _, Some(Some(backup))) if backup.status == BackupStatus::Available => {
                 self.save(|copy| copy.step = Step::Done)
             }
-            (None, ..) => self.save(|copy| {
-                copy.step = Step::Failed;
-                copy.failure = Some("its backup vanished".to_owned());
-            }),
+            // A look may be behind an earlier one that saw it available.
+            (None, Some(arn), Some(Some(backup))) if backup.status == BackupStatus::Creating => {
+                Due::Ask(Ask::Backup { arn: arn.clone() })
+            }
+            (None, ..) => self.fail("its backup vanished".to_owned()),
         }
     }
 
@@ -418,6 +474,7 @@ impl Runner {
 
     /// Takes in what came of asking.
     pub fn told(&mut self, now: Now, ask: &Ask, told: Told) {
+        let taken = matches!(told, Told::Done | Told::Made { .. });
         match (ask, told) {
             (_, Told::Fault { kind, sentence }) => self.met(now, ask, kind, sentence),
             (_, Told::Table(seen)) => {
@@ -455,6 +512,9 @@ impl Runner {
                 self.paced(now, true);
             }
         }
+        if matches!(ask, Ask::Restore | Ask::Tag { .. } | Ask::BackUp) && taken {
+            self.settled = self.settled.max(now.mono + SEEN);
+        }
     }
 
     fn met(&mut self, now: Now, ask: &Ask, kind: FaultKind, sentence: String) {
@@ -464,15 +524,21 @@ impl Runner {
             _ => self.pause(),
         };
         self.not_before = now.mono + pause;
-        if ask.changes() {
-            self.forget();
-            if kind == FaultKind::Lost && matches!(ask, Ask::Restore | Ask::BackUp) {
-                self.settled = now.mono + SETTLE;
-            }
+        match ask {
+            // What an earlier look showed does not become truer by one that fails.
+            Ask::Table => self.table = None,
+            Ask::Backups => self.backups = None,
+            Ask::Backup { .. } => self.backup = None,
+            _ => self.forget(),
+        }
+        if ask.changes() && kind == FaultKind::Lost {
+            self.doubt = true;
+            self.settled = now.mono + SETTLE;
         }
         let hopeless = match ask {
             Ask::Restore => matches!(kind, FaultKind::Invalid | FaultKind::NotFound),
-            Ask::BackUp | Ask::Tag { .. } => kind == FaultKind::Invalid,
+            Ask::BackUp => matches!(kind, FaultKind::Invalid | FaultKind::NotFound),
+            Ask::Tag { .. } => kind == FaultKind::Invalid,
             _ => false,
         };
         if hopeless {

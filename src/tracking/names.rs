@@ -14,19 +14,19 @@ pub fn prefix(catalog: &str) -> String {
     format!("{PREFIX}{catalog}-")
 }
 
-/// The temporary table of `source` for the restore point `point` of a store, and its backup: both have this name.
+/// The temporary table of `source` for the restore point `point` of a group's store, and its backup: both have this name.
 #[must_use]
-pub fn temporary(catalog: &str, store: &str, point: Timestamp, source: &str) -> String {
-    let head = format!("{}{}-{:016x}-", prefix(catalog), point.strftime("%Y%m%dT%H%M%SZ"), mix(store, source));
+pub fn temporary(catalog: &str, group: &str, store: &str, point: Timestamp, source: &str) -> String {
+    let head = format!("{}{}-{:016x}-", prefix(catalog), point.strftime("%Y%m%dT%H%M%SZ"), mix([group, store, source]));
     let room = LONGEST - head.len().min(LONGEST);
     let tail: String = source.chars().take(room).collect();
     head + &tail
 }
 
 /// FNV-1a, whose values are the same in every version: names must be found again by a later one.
-fn mix(store: &str, source: &str) -> u64 {
-    let bytes = store.bytes().chain([b'/']).chain(source.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+fn mix(parts: [&str; 3]) -> u64 {
+    let text = parts.join("/");
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -37,8 +37,8 @@ mod tests {
     #[test]
     fn a_name_says_whose_when_and_what() {
         let point = "2026-11-24T03:00:05Z".parse().unwrap();
-        let name = temporary("0123456789abcdef", "orders", point, "orders.items");
-        assert_eq!(name, "stillpoint-0123456789abcdef-20261124T030005Z-17306d559ec7fbe9-orders.items");
+        let name = temporary("0123456789abcdef", "shop", "orders", point, "orders.items");
+        assert_eq!(name, "stillpoint-0123456789abcdef-20261124T030005Z-cfd52b0417e07dbb-orders.items");
     }
 
     proptest! {
@@ -47,7 +47,7 @@ mod tests {
             a in "[a-zA-Z0-9_.-]{3,255}", b in "[a-zA-Z0-9_.-]{3,255}", second in 0i64..4_000_000_000,
         ) {
             let point = Timestamp::from_second(second).unwrap();
-            let name = |store: &str, table: &str| temporary("0123456789abcdef", store, point, table);
+            let name = |store: &str, table: &str| temporary("0123456789abcdef", "shop", store, point, table);
             prop_assert!(name("orders", &a).len() <= LONGEST);
             prop_assert!(name("orders", &a).starts_with(&prefix("0123456789abcdef")));
             prop_assert_eq!(name("orders", &a) == name("orders", &b), a == b);

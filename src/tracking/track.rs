@@ -1,7 +1,7 @@
 //! One store's progress with one restore point, from what the store says of its parts.
 
 use crate::aws::Fault;
-use crate::stores::{Capture, Part, Seen};
+use crate::stores::Seen;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,6 +14,9 @@ pub const TYPICAL_LAG: Duration = Duration::from_secs(300);
 pub const STUCK: Duration = Duration::from_secs(1800);
 /// How often a restorable point's parts are looked at until it expires.
 pub const WATCH_EVERY: Duration = Duration::from_secs(3600);
+
+/// What of a capture tells whether its parts are still the same: their identities by name.
+pub type Parts = BTreeMap<String, String>;
 
 /// One store's progress with one restore point.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +51,7 @@ pub enum State {
     Materializing,
     /// Each of its tables has a backup of the point.
     Materialized,
-    /// A table could not be materialized; while point-in-time recovery reaches back, it can be restored all the same.
+    /// A table could not be materialized; until it expires it can be restored by point-in-time recovery all the same.
     Failed,
     /// It can never again be restored to the point.
     Lost,
@@ -89,7 +92,7 @@ impl State {
     /// Whether what point-in-time recovery says of the parts still matters.
     #[must_use]
     pub const fn by_recovery(self) -> bool {
-        matches!(self, Self::Waiting | Self::Restorable | Self::Failed)
+        matches!(self, Self::Waiting | Self::Restorable)
     }
 
     /// Whether nothing will change any more.
@@ -121,17 +124,17 @@ impl Track {
 
     /// Takes in what the store says of its parts at `now`; `seen` holds at least those that are not known to have
     /// passed the point.
-    pub fn look(&mut self, capture: &Capture, seen: &BTreeMap<String, Result<Seen, Fault>>, now: Timestamp) {
+    pub fn look(&mut self, parts: &Parts, seen: &BTreeMap<String, Result<Seen, Fault>>, now: Timestamp) {
         if !self.state.by_recovery() {
             return;
         }
-        let mut unknown = None;
+        let mut unknown = parts.is_empty().then(|| "nothing of it belongs to the restore point".to_owned());
         let mut latest: Option<Timestamp> = None;
         let mut waits = None;
-        for (name, part) in &capture.parts {
+        for (name, identity) in parts {
             match seen.get(name) {
                 Some(Ok(seen)) => {
-                    if let Some((state, why)) = self.against(name, part, seen, now) {
+                    if let Some((state, why)) = self.against(name, identity, seen, now) {
                         (self.state, self.reason, self.checked) = (state, Some(why), Some(now));
                         return;
                     }
@@ -157,11 +160,11 @@ impl Track {
     }
 
     /// What one part says against the point.
-    fn against(&self, name: &str, part: &Part, seen: &Seen, now: Timestamp) -> Option<(State, String)> {
+    fn against(&self, name: &str, identity: &str, seen: &Seen, now: Timestamp) -> Option<(State, String)> {
         let lost = |why: String| Some((State::Lost, why));
         match &seen.identity {
             None => return lost(format!("{name} is gone")),
-            Some(identity) if *identity != part.identity => {
+            Some(there) if there != identity => {
                 return lost(format!("{name} was deleted and made anew"));
             }
             Some(_) if !seen.recovery => return lost(format!("point-in-time recovery of {name} is off")),

@@ -4,7 +4,7 @@ use super::event::{Outcome, Plan};
 use super::journal::{Journal, Phase};
 use super::machine::Window;
 use super::member::Live;
-use crate::domain::{Member, Now, Verdict};
+use crate::domain::{Interval, Member, Now, Verdict};
 use jiff::Timestamp;
 
 /// What a window is doing.
@@ -51,6 +51,12 @@ impl Window {
     #[must_use]
     pub fn live(&self) -> &[Live] {
         &self.live
+    }
+
+    /// The quiet interval, once the hold has ended well.
+    #[must_use]
+    pub const fn quiet(&self) -> Option<Interval> {
+        self.held
     }
 
     /// When the first pause request left.

@@ -7,5 +7,12 @@ mod aws;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod check;
+mod crashes;
+mod faults;
+mod journey;
+mod rig;
 mod sdk;
 mod stand_in;
+mod stores;
+mod thousand;

@@ -11,6 +11,12 @@ pub fn config(aws: &AwsStandIn, account: &str, region: &str) -> SdkConfig {
     with_credentials(aws, Credentials::new(account, "secret", None, None, "test"), region)
 }
 
+/// The same, with retries: for what a test asks beside the program, whose calls fill the rates.
+pub fn patient(aws: &AwsStandIn, account: &str, region: &str) -> SdkConfig {
+    let retries = RetryConfig::standard().with_max_attempts(8);
+    config(aws, account, region).into_builder().retry_config(retries).build()
+}
+
 pub fn with_credentials(aws: &AwsStandIn, credentials: Credentials, region: &str) -> SdkConfig {
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new(region.to_owned()))

@@ -84,6 +84,15 @@ fn another_api_server_is_none_of_this_ones_business() {
 }
 
 #[test]
+fn the_service_account_may_name_an_iam_role() {
+    let role = "arn:aws:iam::123456789012:role/stillpoint";
+    let named = format!(r"serviceAccount.annotations.eks\.amazonaws\.com/role-arn={role}");
+    let manifests = template(&[GROUP, &named]).unwrap();
+    let account = &objects(&manifests, "ServiceAccount")[0];
+    assert_eq!(account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"], role);
+}
+
+#[test]
 fn namespaces_that_are_written_are_taken_as_they_are() {
     let manifests = template(&[GROUP, "rbac.namespaces={east,west}"]).unwrap();
     assert_eq!(granted(&manifests, "east").unwrap(), sorted(asked()));

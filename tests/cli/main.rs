@@ -1,6 +1,7 @@
 //! The command line as people and scripts meet it.
 
 mod demo;
+mod iam;
 #[path = "../daemon/rig.rs"]
 #[allow(dead_code, reason = "the daemon's tests use the rest")]
 mod rig;
@@ -79,6 +80,7 @@ fn every_command_explains_itself() {
         &["pause"],
         &["unpause"],
         &["recover"],
+        &["iam"],
         &["config"],
         &["config", "check"],
         &["config", "show"],

@@ -1,6 +1,7 @@
 //! Members whose addresses lead nowhere, reached through the API server and a kubelet that forwards ports with the real
 //! one's code.
 
+use crate::authority::Authority;
 use crate::rig::{CHARTS, LIMIT, LONG, Node, Rig, SHORT, shared};
 use crate::support::kubernetes::ApiServer;
 use crate::support::ports::free_port;
@@ -16,9 +17,6 @@ use stillpoint::config::{self, Files};
 use stillpoint::kubernetes::{Depth, Kubernetes};
 use stillpoint::scalar::{Answer, Connector};
 use stillpoint::sim::SimTls;
-
-#[path = "../support/authority.rs"]
-mod authority;
 
 /// Nobody listens at 127.21.0.0/16.
 const FAR: u8 = 21;
@@ -109,7 +107,7 @@ fn manifest(rig: &Rig, object: &Value) -> std::path::PathBuf {
 
 #[test]
 fn tls_reaches_through_a_forwarded_port() {
-    let (ours, others) = (authority::Authority::new("ours"), authority::Authority::new("others"));
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
     let (certificate, key) = ours.issue("orders", 2090);
     let (rig, _kubelet) = far("secret", Some(SimTls { certificate, key, client_ca: None }));
     for (authority, expected) in [(&ours, 0), (&others, 4)] {

@@ -17,6 +17,7 @@ const VERDICT: &str = "window/verdict.rs";
 const VIEW: &str = "window/view.rs";
 const WATCH: &str = "window/watch.rs";
 const QUIET: &str = "domain/quiet.rs";
+const COPY: &str = "tracking/copy.rs";
 
 pub const BUGS: &[Bug] = &[
     Bug {
@@ -377,6 +378,110 @@ pub const BUGS: &[Bug] = &[
             WATCH,
             "        closed || !self.clocks.is_empty() && self.void.is_empty() && self.stores.found.is_none()\n",
             "        closed\n",
+        )],
+    },
+];
+
+/// Bugs of materializing, which the simulation of the copies has to object to.
+pub const COPY_BUGS: &[Bug] = &[
+    Bug {
+        name: "a table is backed up without a look for a backup",
+        edits: &[(
+            COPY,
+            "                None if self.doubt => Due::Ask(Ask::Backups),\n",
+            "                None if self.doubt => Due::Ask(Ask::BackUp),\n",
+        )],
+    },
+    Bug { name: "a request that was lost raises no doubt", edits: &[(COPY, "            self.doubt = true;\n", "")] },
+    Bug {
+        name: "a request that was lost is taken for not carried out",
+        edits: &[(
+            COPY,
+            "pub const SETTLE: Duration = Duration::from_secs(30);",
+            "pub const SETTLE: Duration = Duration::from_secs(0);",
+        )],
+    },
+    Bug {
+        name: "every table under the name is ours",
+        edits: &[(
+            COPY,
+            "        from.is_some_and(|(arn, point)| *arn == self.copy.source_arn && *point == self.copy.point)\n",
+            "        (from.is_none() || from.is_some())\n",
+        )],
+    },
+    Bug {
+        name: "backups beside the one are left",
+        edits: &[(
+            COPY,
+            "        if let Some(extra) = extra {\n",
+            "        if let Some(extra) = extra.filter(|_| false) {\n",
+        )],
+    },
+    Bug {
+        name: "the temporary table is deleted before its backup is available",
+        edits: &[(
+            COPY,
+            "                BackupStatus::Available => self.backed_up(now, backup),\n",
+            "                BackupStatus::Available | BackupStatus::Creating => self.backed_up(now, backup),\n",
+        )],
+    },
+    Bug {
+        name: "a backup is taken for one of our table without a look at the table",
+        edits: &[(
+            COPY,
+            "            None => Due::Ask(Ask::Table),\n            Some(Some(table)) if self.ours(table) => self.save",
+            "            None => self.save(|copy| copy.step = Step::Deleting),\n            Some(Some(table)) if self.ours(table) => self.save",
+        )],
+    },
+    Bug {
+        name: "a look of the step before is built on",
+        edits: &[(COPY, "        if copy.step != self.copy.step {\n", "        if false {\n")],
+    },
+    Bug {
+        name: "a restored table that is not seen yet is not waited for",
+        edits: &[(
+            COPY,
+            "Ask::Restore | Ask::Tag { .. } | Ask::BackUp) && taken {",
+            "Ask::Tag { .. } | Ask::BackUp) && taken {",
+        )],
+    },
+    Bug {
+        name: "a table is tagged while another restore of it may land",
+        edits: &[(
+            COPY,
+            "                TableStatus::Active if now.mono < self.settled => Due::Wait(self.settled),\n",
+            "",
+        )],
+    },
+    Bug {
+        name: "requests of the process that died are forgotten",
+        edits: &[(COPY, "if copy.step == Step::Waiting { now.mono } else { now.mono + SETTLE }", "now.mono")],
+    },
+    Bug {
+        name: "a backup expires without a look after its deletion",
+        edits: &[(
+            COPY,
+            "                if self.is_backup(backup) {\n                    return Due::Ask(Ask::DeleteBackup { arn: arn.clone() });",
+            "                if self.is_backup(backup) && self.tries > 0 {\n                    return self.save(|copy| copy.step = Step::Expired);\n                }\n                if self.is_backup(backup) {\n                    return Due::Ask(Ask::DeleteBackup { arn: arn.clone() });",
+        )],
+    },
+    Bug {
+        name: "a failed copy leaves its temporary table",
+        edits: &[
+            (COPY, "            Some(Some(_)) => return Due::Ask(Ask::DeleteTable),\n", ""),
+            (
+                COPY,
+                "            Some(None) => {}\n        }\n        match (&self.copy.failure",
+                "            Some(_) => {}\n        }\n        match (&self.copy.failure",
+            ),
+        ],
+    },
+    Bug {
+        name: "the restore leaves before its step is durable",
+        edits: &[(
+            COPY,
+            "            Step::Waiting => self.save(|copy| {\n",
+            "            Step::Waiting if self.tries == 0 => Due::Ask(Ask::Restore),\n            Step::Waiting => self.save(|copy| {\n",
         )],
     },
 ];

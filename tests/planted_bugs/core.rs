@@ -1,15 +1,33 @@
-//! `core FIRST COUNT`: runs these seeds, then what a random seed meets too seldom, and says which promise broke first,
-//! if any.
+//! `core WHICH FIRST COUNT`: runs these seeds of the windows or the copies, and of windows what a random seed meets too
+//! seldom; says which promise broke first, if any.
 #![allow(warnings)]
 
+mod aws {
+    /// As in `aws/fault.rs`, which needs the SDK's crates beside it.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum FaultKind {
+        Throttled,
+        Limit,
+        Denied,
+        NotFound,
+        Exists,
+        InUse,
+        Invalid,
+        Lost,
+    }
+}
 mod domain;
 mod window;
 mod scalar {
     mod answer;
     pub use answer::*;
 }
+mod tracking {
+    pub mod copy;
+}
 mod sim {
     mod check;
+    pub mod copying;
     pub mod faults;
     pub mod gate;
     mod inject;
@@ -24,6 +42,7 @@ mod sim {
 
 use sim::faults::{Fault, Planned};
 use sim::world::{Setup, World};
+use sim::{Violation, copying};
 
 /// A daemon that is stopped before its census, and a pod that is replaced soon after it.
 fn seldom() -> impl Iterator<Item = Setup> {
@@ -37,14 +56,28 @@ fn seldom() -> impl Iterator<Item = Setup> {
     })
 }
 
+type Run = Box<dyn FnOnce() -> Result<(), Violation> + std::panic::UnwindSafe>;
+
+fn window(setup: Setup) -> (u64, Run) {
+    (setup.seed, Box::new(move || World::new(&setup).run().map(|_| ())))
+}
+
+fn copies(seed: u64) -> (u64, Run) {
+    (seed, Box::new(move || copying::World::new(&copying::Setup::seeded(seed)).run().map(|_| ())))
+}
+
 fn main() {
     let argument = |index| std::env::args().nth(index).and_then(|text| text.parse::<u64>().ok()).expect("a number");
-    let (first, count) = (argument(1), argument(2));
+    let (first, count) = (argument(2), argument(3));
+    let seeds = first..first + count;
+    let runs: Box<dyn Iterator<Item = (u64, Run)>> = match std::env::args().nth(1).as_deref() {
+        Some("windows") => Box::new(seeds.map(Setup::seeded).chain(seldom()).map(window)),
+        Some("copies") => Box::new(seeds.map(copies)),
+        _ => panic!("windows or copies"),
+    };
     std::panic::set_hook(Box::new(|_| {}));
-    for setup in (first..first + count).map(Setup::seeded).chain(seldom()) {
-        let seed = setup.seed;
-        let run = std::panic::catch_unwind(|| World::new(&setup).run());
-        match run {
+    for (seed, run) in runs {
+        match std::panic::catch_unwind(run) {
             Ok(Ok(_)) => {}
             Ok(Err(violation)) => return println!("{seed} {violation}"),
             Err(_) => return println!("{seed} the code panicked"),

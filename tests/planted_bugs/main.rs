@@ -3,18 +3,19 @@
 
 mod bugs;
 
-use bugs::{BUGS, Bug};
+use bugs::{BUGS, Bug, COPY_BUGS};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 
-/// A bug that lives through this many windows was not caught.
+/// A bug that lives through this many windows, or materializations, was not caught.
 const MOST_SEEDS: u64 = 200_000;
 const SOURCES: &[&str] = &[
     "window",
     "domain",
     "scalar/answer.rs",
     "sim/check.rs",
+    "sim/copying",
     "sim/faults.rs",
     "sim/gate.rs",
     "sim/inject.rs",
@@ -24,6 +25,7 @@ const SOURCES: &[&str] = &[
     "sim/traffic.rs",
     "sim/witness.rs",
     "sim/world.rs",
+    "tracking/copy.rs",
 ];
 
 fn project() -> PathBuf {
@@ -95,8 +97,8 @@ impl Copy {
 }
 
 /// The first seed that a check objected to, and the objection.
-fn first_objection(binary: &Path, seeds: u64) -> Option<(u64, String)> {
-    let output = Command::new(binary).args(["0".to_owned(), seeds.to_string()]).output().unwrap();
+fn first_objection(binary: &Path, which: &str, seeds: u64) -> Option<(u64, String)> {
+    let output = Command::new(binary).args([which, "0", &seeds.to_string()]).output().unwrap();
     assert!(output.status.success(), "{binary:?} ended with {}", output.status);
     let text = String::from_utf8(output.stdout).unwrap();
     let (seed, violation) = text.trim().split_once(' ')?;
@@ -107,13 +109,22 @@ fn first_objection(binary: &Path, seeds: u64) -> Option<(u64, String)> {
 fn every_planted_bug_is_caught_and_the_code_without_them_is_not() {
     let copy = Copy::new();
     let clean = copy.build("without a bug", &[]);
+    for (which, bugs) in [("windows", BUGS), ("copies", COPY_BUGS)] {
+        let slowest = slowest_catch(&copy, which, bugs);
+        assert_eq!(first_objection(&clean, which, slowest), None, "the code without a planted bug");
+        println!("{} bugs of {which}, each caught; without one, {slowest} seeds keep every promise", bugs.len());
+    }
+}
+
+/// How many seeds the bug took that was the hardest to catch; all have to be.
+fn slowest_catch(copy: &Copy, which: &'static str, bugs: &'static [Bug]) -> u64 {
     let mut slowest = 0;
     let mut survivors = Vec::new();
     let mut running = Vec::new();
     // One compiles while another runs.
-    for Bug { name, edits } in BUGS {
+    for Bug { name, edits } in bugs {
         let binary = copy.build(name, edits);
-        running.push((name, thread::spawn(move || first_objection(&binary, MOST_SEEDS))));
+        running.push((name, thread::spawn(move || first_objection(&binary, which, MOST_SEEDS))));
     }
     for (name, run) in running {
         match run.join().unwrap() {
@@ -124,7 +135,6 @@ fn every_planted_bug_is_caught_and_the_code_without_them_is_not() {
             None => survivors.push(name),
         }
     }
-    assert!(survivors.is_empty(), "not caught in {MOST_SEEDS} windows: {survivors:#?}");
-    assert_eq!(first_objection(&clean, slowest), None, "the code without a planted bug");
-    println!("{} bugs, each caught; without one, {slowest} windows keep every promise", BUGS.len());
+    assert!(survivors.is_empty(), "not caught in {MOST_SEEDS} seeds of {which}: {survivors:#?}");
+    slowest
 }

@@ -77,6 +77,7 @@ impl Stage {
     fn clusters(&self) -> BTreeMap<String, Cluster> {
         let cluster = |index: usize| {
             let namespace = Namespace {
+                eks: None,
                 kubeconfig: Some(self.kubeconfig.clone()),
                 context: None,
                 name: Some(namespace(index % self.namespaces)),

@@ -2,6 +2,7 @@
 
 use super::super::Aws;
 use super::super::error::Wrong;
+use super::super::model::partition;
 use super::super::path::KeyPath;
 use super::Check;
 use tonic::transport::Uri;
@@ -43,7 +44,7 @@ pub fn aws(check: &mut Check<'_>, path: &KeyPath, raw: Access) -> Option<Aws> {
 
 /// What tells accounts apart, as far as a config shows it: two roles of one account see the same tables.
 pub fn account(place: &Aws) -> &str {
-    place.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4)).unwrap_or_default()
+    place.account().unwrap_or_default()
 }
 
 /// For people: the region, and the account where a role tells it.
@@ -75,7 +76,7 @@ fn region(check: &mut Check<'_>, path: &KeyPath, text: Option<&str>) -> Option<S
 fn role(text: &str, region: Option<&str>) -> Result<String, Wrong> {
     let wrong = |what: &str| Wrong::new(format!("\"{text}\" {what}")).expected(ROLE);
     let parts: Vec<&str> = text.splitn(6, ':').collect();
-    let ["arn", partition @ ("aws" | "aws-cn" | "aws-us-gov"), "iam", "", account, resource] = parts[..] else {
+    let ["arn", named @ ("aws" | "aws-cn" | "aws-us-gov"), "iam", "", account, resource] = parts[..] else {
         return Err(wrong("is not the ARN of a role"));
     };
     if account.len() != 12 || !account.chars().all(|c| c.is_ascii_digit()) {
@@ -88,20 +89,11 @@ fn role(text: &str, region: Option<&str>) -> Result<String, Wrong> {
         None => return Err(wrong("is not the ARN of a role")),
     }
     match region {
-        Some(region) if self::partition(region) != partition => {
-            let expected = format!("arn:{}:iam::…, as the region {region} has it", self::partition(region));
-            Err(Wrong::new(format!("\"{text}\" is of the partition {partition}")).expected(expected))
+        Some(region) if partition(region) != named => {
+            let expected = format!("arn:{}:iam::…, as the region {region} has it", partition(region));
+            Err(Wrong::new(format!("\"{text}\" is of the partition {named}")).expected(expected))
         }
         _ => Ok(text.to_owned()),
-    }
-}
-
-/// The partition that a region lies in, as ARNs name it.
-pub fn partition(region: &str) -> &'static str {
-    match region.split('-').next() {
-        Some("cn") => "aws-cn",
-        Some("us") if region.starts_with("us-gov-") => "aws-us-gov",
-        _ => "aws",
     }
 }
 

@@ -1,14 +1,18 @@
 //! DynamoDB's tables of one region of an account.
 
+mod calls;
+mod overrides;
 mod settings;
 mod tables;
 #[cfg(test)]
 pub mod tests;
 mod way;
 
+pub use calls::TAG;
+
 use super::ask::each;
 use super::trouble::{Troubles, unreachable};
-use super::{After, Capture, Found, Part, Seen, Store, clock};
+use super::{After, Capture, Copies, Found, Looks, Part, Seen, Store, clock};
 use crate::aws::{Aws, Fault, FaultKind};
 use crate::clock::{instant, wall};
 use crate::config;
@@ -17,8 +21,8 @@ use aws_sdk_dynamodb::types::{
     ContinuousBackupsDescription, PointInTimeRecoveryDescription, PointInTimeRecoveryStatus, TableDescription,
     TableStatus,
 };
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, TryFutureExt};
 use jiff::Timestamp;
 use serde_json::Value;
 use settings::Scaling;
@@ -33,8 +37,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// The tables that a store's patterns name.
 pub struct Tables {
-    /// The store's.
-    name: String,
     config: config::Dynamodb,
     aws: Aws,
     identities: Mutex<BTreeMap<String, (String, Instant)>>,
@@ -50,8 +52,8 @@ struct Looked {
 
 impl Tables {
     #[must_use]
-    pub fn new(name: String, config: config::Dynamodb, aws: Aws) -> Self {
-        Self { name, config, aws, identities: Mutex::default() }
+    pub fn new(config: config::Dynamodb, aws: Aws) -> Self {
+        Self { config, aws, identities: Mutex::default() }
     }
 
     async fn way(&self) -> Result<Way, Fault> {
@@ -71,10 +73,11 @@ impl Tables {
             Scaling::default()
         });
         let parts = sort(looked, &scaling, &mut troubles);
-        let unmatched = chosen.unmatched.iter().map(|pattern| {
-            Reason::new(Code::StoreUnready, format!("{}: no table matches the pattern {pattern}", self.name))
-        });
-        let against = unmatched.chain(troubles.reasons(&self.name, "table")).collect();
+        let unmatched = chosen
+            .unmatched
+            .iter()
+            .map(|pattern| Reason::new(Code::StoreUnready, format!("no table matches the pattern {pattern}")));
+        let against = unmatched.chain(troubles.reasons("table")).collect();
         let (account, region) = (way.account.id.clone(), way.account.region.clone());
         let capture = Capture { kind: "dynamodb".to_owned(), account, region, parts, notes: chosen.notes() };
         Ok(Found { capture, clock: Some(clock::shown(&way.dates)?), against })
@@ -103,7 +106,7 @@ impl Tables {
         Ok(after)
     }
 
-    async fn look(&self, parts: &[String]) -> Result<BTreeMap<String, Result<Seen, Fault>>, Fault> {
+    async fn look(&self, parts: &[String]) -> Result<Looks, Fault> {
         let way = self.way().await?;
         Ok(each(parts.iter().cloned(), |name| self.look_at(&way, name)).await)
     }
@@ -154,14 +157,18 @@ impl Tables {
 
 impl Store for Tables {
     fn find(&self) -> BoxFuture<'_, Result<Found, Reason>> {
-        async { self.find().await.map_err(|fault| unreachable(&self.name, &fault)) }.boxed()
+        self.find().map_err(|fault| unreachable(&fault)).boxed()
     }
 
     fn after<'a>(&'a self, before: &'a Capture, quiet: Interval) -> BoxFuture<'a, Result<After, Reason>> {
-        async move { self.after(before, quiet).await.map_err(|fault| unreachable(&self.name, &fault)) }.boxed()
+        self.after(before, quiet).map_err(|fault| unreachable(&fault)).boxed()
     }
 
-    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<BTreeMap<String, Result<Seen, Fault>>, Fault>> {
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+
+    fn look<'a>(&'a self, parts: &'a [String]) -> BoxFuture<'a, Result<Looks, Fault>> {
         self.look(parts).boxed()
     }
 }
@@ -264,15 +271,15 @@ fn compare(after: &mut After, name: &str, before: Option<&Part>, now: Option<&Ta
     let when = created.map_or_else(String::new, |created| when(created, quiet, &after.clock));
     match (before, there) {
         (Some(_), None) => {
-            after.changed.push(format!("the table {name} was deleted since the preflight: it is left out"));
+            after.changed.push(format!("the table {name} was deleted since the preflight"));
             after.gone.push(name.to_owned());
         }
         (Some(part), Some(table)) if table.table_id() != Some(part.identity.as_str()) => {
-            after.changed.push(format!("the table {name} was deleted and made anew{when}: it is left out"));
+            after.changed.push(format!("the table {name} was deleted and made anew{when}"));
             after.gone.push(name.to_owned());
         }
         (None, Some(_)) => {
-            after.changed.push(format!("the table {name} was created{when}, after the preflight: it is left out"));
+            after.changed.push(format!("the table {name} was created{when}, after the preflight"));
         }
         _ => {}
     }

@@ -27,7 +27,7 @@ pub fn config(include: &[&str], exclude: &[&str]) -> Dynamodb {
 /// Tables `t.a` and `t.b`, and ScalarDB's own; `change` may answer in another way.
 fn store(change: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static) -> Tables {
     let answers = move |operation: &str, body: &str| change(operation, body).unwrap_or_else(|| usual(operation, body));
-    Tables::new("orders".to_owned(), config(&["t.*"], &[]), aws(SignedDuration::ZERO, answers))
+    Tables::new(config(&["t.*"], &[]), aws(SignedDuration::ZERO, answers))
 }
 
 fn names() -> [&'static str; 4] {
@@ -135,7 +135,7 @@ async fn a_pattern_that_matches_nothing_is_a_reason() {
     let mut store = store(|_, _| None);
     store.config.include.push("z.*".to_owned());
     let found = Store::find(&store).await.unwrap();
-    assert_eq!(sentences(&found), ["store_unready: orders: no table matches the pattern z.*"]);
+    assert_eq!(sentences(&found), ["store_unready: no table matches the pattern z.*"]);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn an_outage_ends_a_look_before_all_tables_were_asked() {
     .await
     .unwrap();
     assert!(*asked.lock().unwrap() <= 32 * 4 + 20, "{asked:?}");
-    assert!(sentences(&found)[0].starts_with("store_unreachable: orders: DescribeTable: InternalServerError: down"));
+    assert!(sentences(&found)[0].starts_with("store_unreachable: DescribeTable: InternalServerError: down"));
 }
 
 #[tokio::test]

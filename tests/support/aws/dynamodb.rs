@@ -10,6 +10,7 @@ use super::{backups, restores};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// What the stand-in knows of one account in one region.
@@ -21,6 +22,8 @@ pub struct Region {
 }
 
 pub struct Table {
+    /// Another for each table, also for one that is made anew under its name.
+    id: u64,
     pub created: Timestamp,
     /// When it is no longer being created.
     pub ready: Instant,
@@ -34,7 +37,17 @@ pub struct Table {
 
 impl Table {
     pub fn new(created: Timestamp, ready_in: Duration) -> Self {
-        Self { created, ready: Instant::now() + ready_in, deleted: None, restored: None, pitr: None, also: Map::new() }
+        static IDS: AtomicU64 = AtomicU64::new(1);
+        let id = IDS.fetch_add(1, Ordering::Relaxed);
+        Self {
+            id,
+            created,
+            ready: Instant::now() + ready_in,
+            deleted: None,
+            restored: None,
+            pitr: None,
+            also: Map::new(),
+        }
     }
 
     pub fn status(&self, stand: &Stand, name: &str) -> String {
@@ -200,6 +213,7 @@ fn patch(stand: &Stand, region: &Region, name: &str, description: &mut Value) {
     }
     let in_progress = status == "CREATING";
     description["TableStatus"] = json!(status);
+    description["TableId"] = json!(format!("00000000-0000-4000-8000-{:012x}", table.id));
     description["TableSizeBytes"] = json!(size);
     description["CreationDateTime"] = json_seconds(table.created);
     if let Some(restored) = &table.restored {

@@ -12,7 +12,7 @@
 //! - The `Date` header, and its own idea of now, are skewed as told. It has whole seconds, as AWS's has.
 //! - DynamoDB: earliest and latest restorable times; a restore holds exactly the rows written before its second (by
 //!   copies taken before the first write in each second, hidden from all lists; writes through the proxy only), takes a
-//!   while, says what it was restored from, leaves indexes out, takes over the capacity and encryption of the call or
+//!   while, says what it was restored from, has a `TableId`, leaves indexes out, takes over the capacity and encryption of the call or
 //!   of the source as it is now; its errors are AWS's. Tables are CREATING and DELETING for a while, backups CREATING,
 //!   or for ever; meanwhile they refuse what AWS refuses. `ListBackups` has pages and filters. Sizes are a hundred bytes
 //!   a row. A deleted table with point-in-time recovery leaves its `$DeletedTableBackup`.

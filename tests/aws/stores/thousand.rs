@@ -1,0 +1,51 @@
+//! A thousand tables.
+
+use super::{ACCOUNTS, World, quiet, sentences};
+use crate::aws::NewTable;
+use std::time::{Duration, Instant};
+
+/// What AWS allows, and what the looks make use of.
+const RATES: [(&str, usize); 4] =
+    [("DescribeContinuousBackups", 10), ("ListTagsOfResource", 10), ("DescribeTimeToLive", 10), ("DescribeTable", 51)];
+
+#[test]
+fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate() {
+    let world = World::new();
+    let tables: Vec<NewTable> = (0..1000).map(|number| NewTable::new(&format!("shop.t{number:04}"))).collect();
+    world.seed(ACCOUNTS[0], &tables);
+    let store = world.tables(ACCOUNTS[0], &["shop.*"]);
+    world.aws.clear_log();
+
+    let (begun, resident) = (Instant::now(), mebibytes("VmRSS"));
+    let found = world.found(&*store);
+    let find = begun.elapsed();
+    assert_eq!((found.capture.parts.len(), sentences(&found.against)), (1000, Vec::new()));
+    let settings = serde_json::to_string(&found.capture).unwrap().len();
+    let begun = Instant::now();
+    let after = world.runtime.block_on(store.after(&found.capture, quiet())).unwrap();
+    let (after, changed) = (begun.elapsed(), after.changed);
+    eprintln!(
+        "1,000 tables: found in {find:.1?}, looked at again in {after:.1?}; resident {resident} MiB before, {} MiB at \
+         most; the capture is {} KiB; {} calls",
+        mebibytes("VmHWM"),
+        settings / 1024,
+        world.aws.calls(|_| true).len(),
+    );
+    assert!(find < Duration::from_secs(120), "{find:?}");
+    assert!(after < Duration::from_secs(45), "{after:?}");
+    assert_eq!(changed, Vec::<String>::new());
+    for (operation, rate) in RATES {
+        let highest = world.aws.highest_rate(operation);
+        eprintln!("{operation}: at most {highest} calls in a second");
+        assert!(highest <= rate, "{operation}: {highest} in a second");
+    }
+    assert!(world.aws.throttled().is_empty());
+    assert!(world.aws.mutating_attempts().is_empty());
+}
+
+/// Of this process, which holds the stand-in and its log too.
+fn mebibytes(field: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+}

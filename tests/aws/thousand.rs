@@ -1,0 +1,59 @@
+//! A thousand tables: each changed exactly once, within every limit, in flat memory.
+
+use crate::rig::{HERE, Rig};
+use std::time::{Duration, Instant};
+
+/// Of everything: at the rates that AWS allows it takes about a quarter of an hour.
+const PATIENCE: Duration = Duration::from_secs(45 * 60);
+
+/// In MiB.
+fn resident(process: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or_default() / 1024
+}
+
+#[test]
+#[ignore = "takes a quarter of an hour: cargo test --test aws thousand:: -- --ignored --nocapture"]
+fn a_thousand_tables_are_materialized_within_every_limit_and_each_is_asked_for_once() {
+    let rig = Rig::new(&["orders: {dynamodb: {region: ap-northeast-1, tables: {include: [\"shop.*\"]}}}"], "");
+    let mut tables: Vec<String> = (0..998).map(|number| format!("shop.t{number}")).collect();
+    tables.extend(["coordinator.state", "scalardb.metadata"].map(str::to_owned));
+    rig.tables(HERE, &tables);
+    let daemon = rig.daemon();
+    rig.aws.clear_log();
+    let begun = Instant::now();
+    rig.window();
+    println!("window after {:?}, resident {} MiB", begun.elapsed(), resident(daemon.id()));
+    let (mut most, mut shown) = (0, Instant::now());
+    while rig.point()["state"] != "materialized" {
+        assert!(begun.elapsed() < PATIENCE, "{}", rig.point());
+        most = most.max(resident(daemon.id()));
+        if shown.elapsed() > Duration::from_secs(60) {
+            shown = Instant::now();
+            println!("{:?}: {} backups, {most} MiB at most", begun.elapsed(), rig.aws.count("CreateBackup", "*"));
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    println!("materialized after {:?}, resident {most} MiB at most", begun.elapsed());
+    for operation in ["RestoreTableToPointInTime", "TagResource", "CreateBackup", "DeleteTable"] {
+        let count = rig.aws.mutating_attempts().iter().filter(|call| call.is(operation)).count();
+        assert_eq!(count, 1_000, "{operation} exactly once a table");
+    }
+    for operation in [
+        "DescribeContinuousBackups",
+        "DescribeBackup",
+        "ListTagsOfResource",
+        "TagResource",
+        "CreateBackup",
+        "ListBackups",
+    ] {
+        println!("{operation}: {} calls in any second at most", rig.aws.highest_rate(operation));
+    }
+    println!("{} restores at once at most", rig.aws.highest_restores());
+    assert!(rig.aws.throttled().is_empty(), "a limit was met: {:?}", rig.aws.throttled().first());
+    assert!(rig.aws.highest_restores() <= 40);
+    assert_eq!(rig.names(HERE).len(), tables.len(), "no temporary table is left");
+    assert!(rig.backups(HERE).len() == 1_000 && rig.backups(HERE).values().all(|backups| backups.len() == 1));
+    rig.assert_nothing_else_was_touched();
+}

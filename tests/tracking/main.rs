@@ -1,0 +1,4 @@
+//! Promises of what is decided about restore points after their windows: no IO, no clock.
+
+mod keep;
+mod track;
