@@ -152,7 +152,8 @@ fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {
-        let words = error.to_string();
+        // Some are written over several lines.
+        let words = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         if !text.contains(&words) {
             text = format!("{text}: {words}");
         }

@@ -114,12 +114,17 @@ impl Stores {
     }
 }
 
+/// The states of restore points that are still followed: of the others only their ends are counted.
+fn followed() -> impl Iterator<Item = State> {
+    State::ALL.iter().copied().filter(|state| !state.over())
+}
+
 impl Metrics {
     /// A store of a group, at start and after every reload: what can be counted is there from the first scrape on.
     pub fn store_known(&self, group: &str, store: &str, materializes: bool) {
         let stores = &self.stores;
         stores.note(group, store);
-        for state in State::ALL {
+        for state in followed() {
             stores.points.with_label_values(&[group, store, state.name()]);
         }
         for state in ENDS {
@@ -144,8 +149,8 @@ impl Metrics {
     pub fn tracked(&self, group: &str, store: &str, tracks: &[&Track]) {
         let stores = &self.stores;
         stores.note(group, store);
-        for state in State::ALL {
-            let there = tracks.iter().filter(|track| track.state == *state);
+        for state in followed() {
+            let there = tracks.iter().filter(|track| track.state == state);
             stores.points.with_label_values(&[group, store, state.name()]).set(number(there.count()));
         }
         for state in UNFINISHED {

@@ -18,7 +18,7 @@ fn lacks(page: &str, part: &str) {
 #[test]
 fn a_store_is_there_from_the_first_scrape_with_what_can_be_counted_only() {
     let page = page(&known());
-    for state in State::ALL {
+    for state in State::ALL.iter().filter(|state| !state.over()) {
         let name = state.name();
         has(&page, &format!(r#"stillpoint_restore_points{{group="payments",state="{name}",store="tables"}} 0"#));
     }

@@ -259,10 +259,8 @@ impl Follower {
         let made: BTreeSet<Timestamp> =
             tracks().filter(|it| it.state == State::Materialized).map(|it| it.point).collect();
         let kept = kept(self.group.keep, self.zone(), &made);
-        let Some(oldest) = kept.first().filter(|_| kept.len() < made.len() || self.group.keep != Keep::default())
-        else {
-            return Ok(());
-        };
+        // Without a rule everything is kept, also what failed in part.
+        let Some(oldest) = kept.first().filter(|_| self.group.keep != Keep::default()) else { return Ok(()) };
         let over = |it: &&Track| match it.state {
             State::Materialized => !kept.contains(&it.point),
             State::Failed => it.point < *oldest,

@@ -41,6 +41,10 @@ impl Work {
     }
 
     async fn drive(&self, copy: Copy, capture: &Capture) {
+        if self.expire && copy.step == Step::Waiting {
+            // It was to be tried again, and nothing of it is there.
+            return;
+        }
         let part = capture.parts.get(&copy.source);
         let mut runner = Runner::new(copy, self.limit, self.shared.clock.now());
         if self.expire && runner.copy().step == Step::Done {
