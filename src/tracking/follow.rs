@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 /// How long it waits when the catalog could not be read or written.
 const CATALOG_AGAIN: Duration = Duration::from_secs(5);
@@ -47,8 +47,8 @@ pub(super) struct Followed {
     parts: Option<Arc<Parts>>,
     /// Those of its parts that have passed the point, while it waits for others.
     passed: BTreeMap<String, Seen>,
-    /// Its copies are being driven.
-    working: bool,
+    /// The task that drives its copies.
+    working: Option<Id>,
 }
 
 impl Follower {
@@ -114,7 +114,7 @@ impl Follower {
         let there: BTreeSet<String> = tracks.iter().map(|track| track.window.clone()).collect();
         self.followed.retain(|window, _| there.contains(window));
         for track in tracks {
-            let new = || Followed { track: track.clone(), parts: None, passed: BTreeMap::new(), working: false };
+            let new = || Followed { track: track.clone(), parts: None, passed: BTreeMap::new(), working: None };
             self.followed.entry(track.window.clone()).or_insert_with(new);
         }
         Ok(())
@@ -135,11 +135,9 @@ impl Follower {
                 wanted.extend(parts.keys().filter(|name| !followed.passed.contains_key(*name)).cloned());
             }
         }
-        if wanted.is_empty() {
-            return Ok(());
-        }
         let wanted: Vec<String> = wanted.into_iter().collect();
-        let seen = match self.store.look(&wanted).await {
+        // A restore point that nothing belongs to is looked at as well: it would be due again at once.
+        let seen = match if wanted.is_empty() { Ok(BTreeMap::new()) } else { self.store.look(&wanted).await } {
             Ok(seen) => seen,
             Err(fault) => {
                 tracing::warn!(group = %self.group.name, store = %self.config.name, "look at its restore points: {fault}");
@@ -188,13 +186,16 @@ impl Follower {
     /// Makes a track durable, and tells where it has come.
     pub(super) async fn change(&mut self, track: Track) -> Result<(), CatalogError> {
         self.shared.catalog.save_track(&track).await?;
-        let Some(followed) = self.followed.get_mut(&track.window) else { return Ok(()) };
-        let was = followed.track.state;
-        if was != track.state && (track.state.over() || track.state == State::Failed) {
-            self.shared.metrics.track_ended(&track.group, &track.store, track.state);
-        }
+        self.changed(track);
+        Ok(())
+    }
+
+    /// A track is durable as it is here.
+    fn changed(&mut self, track: Track) {
+        let Some(followed) = self.followed.get_mut(&track.window) else { return };
         let (group, store, window, state) = (&track.group, &track.store, &track.window, track.state.name());
-        if was != track.state {
+        if followed.track.state != track.state {
+            self.shared.metrics.track_ended(group, store, track.state);
             let why = track.reason.as_deref().unwrap_or_default();
             match track.state {
                 State::Lost | State::Failed => {
@@ -204,7 +205,6 @@ impl Follower {
             }
         }
         followed.track = track;
-        Ok(())
     }
 
     /// Which of the restorable points are materialized.
@@ -250,7 +250,8 @@ impl Follower {
         let copies: Vec<Copy> = capture.parts.iter().map(copy).collect();
         (track.state, track.reason) = (State::Materializing, None);
         self.shared.catalog.begin_copies(&track, &copies).await?;
-        self.change(track).await
+        self.changed(track);
+        Ok(())
     }
 
     /// Lets the backups go that the group's rule does not keep.
@@ -278,10 +279,9 @@ impl Follower {
     fn work(&mut self) {
         let StoreKind::Dynamodb(config) = &self.config.kind else { return };
         for (window, followed) in &mut self.followed {
-            if followed.working || !matches!(followed.track.state, State::Materializing | State::Expiring) {
+            if followed.working.is_some() || !matches!(followed.track.state, State::Materializing | State::Expiring) {
                 continue;
             }
-            followed.working = true;
             let work = Work {
                 shared: self.shared.clone(),
                 store: self.store.clone(),
@@ -292,7 +292,8 @@ impl Follower {
                 expire: followed.track.state == State::Expiring,
             };
             let window = window.clone();
-            self.working.spawn(async move { (window, work.run().await) });
+            let task = self.working.spawn(async move { (window, work.run().await) });
+            followed.working = Some(task.id());
         }
     }
 
@@ -301,12 +302,14 @@ impl Follower {
             Ok(worked) => worked,
             Err(error) => {
                 tracing::error!(group = %self.group.name, store = %self.config.name, "materializing died: {error}");
-                self.followed.values_mut().for_each(|it| it.working = false);
+                // Of the others, each has its own driver still.
+                let its = self.followed.values_mut().find(|it| it.working == Some(error.id()));
+                its.into_iter().for_each(|it| it.working = None);
                 return;
             }
         };
         let Some(followed) = self.followed.get_mut(&window) else { return };
-        followed.working = false;
+        followed.working = None;
         let result = match copies {
             Ok(copies) => {
                 let track = rested(followed.track.clone(), &copies, self.now());

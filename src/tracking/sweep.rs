@@ -51,12 +51,11 @@ impl Follower {
         if self.sweep_at.is_none_or(|at| now < at) {
             return Ok(());
         }
-        let StoreKind::Dynamodb(config) = &self.config.kind else {
+        let store = self.store.clone();
+        let (StoreKind::Dynamodb(config), Some(copies)) = (&self.config.kind, store.copies()) else {
             self.sweep_at = None;
             return Ok(());
         };
-        let store = self.store.clone();
-        let Some(copies) = store.copies() else { return Ok(()) };
         let catalog = self.shared.catalog.clone();
         let first = names::prefix(catalog.identity());
         let last = format!("{first}~");
