@@ -1,6 +1,7 @@
 //! One way into AWS: a region, and the role that is taken on there.
 
-use super::fault::{Fault, FaultKind};
+use super::fault::Fault;
+use super::kind::FaultKind;
 use super::limits::Limits;
 use crate::config;
 use aws_config::sts::AssumeRoleProvider;
@@ -64,18 +65,21 @@ impl Aws {
         let late = |_| Fault::lost(format!("no credentials within {} s", CREDENTIALS_DEADLINE.as_secs()));
         let sdk = tokio::time::timeout(CREDENTIALS_DEADLINE, sdk(place)).await.map_err(late)?;
         let id = tokio::time::timeout(CREDENTIALS_DEADLINE, account_id(place, &sdk)).await.map_err(late)??;
-        let (region, limits, told) = (place.region.clone(), self.limits.clone(), self.told.clone());
-        let account = Account { sdk, id, region, limits, told };
+        let account = self.made(place, sdk, id);
         Ok(self.accounts().entry(place.clone()).or_insert(account).clone())
     }
 
     /// Takes a place for one that is known already: account `id`, reached by `sdk`. Nothing is asked for it.
     #[must_use]
     pub fn with(self, place: &config::Aws, sdk: SdkConfig, id: &str) -> Self {
-        let (id, told) = (id.to_owned(), self.told.clone());
-        let (region, limits) = (place.region.clone(), self.limits.clone());
-        self.accounts().insert(place.clone(), Account { sdk, id, region, limits, told });
+        let account = self.made(place, sdk, id.to_owned());
+        self.accounts().insert(place.clone(), account);
         self
+    }
+
+    fn made(&self, place: &config::Aws, sdk: SdkConfig, id: String) -> Account {
+        let (region, limits, told) = (place.region.clone(), self.limits.clone(), self.told.clone());
+        Account { sdk, id, region, limits, told }
     }
 
     fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<config::Aws, Account>> {
@@ -176,8 +180,7 @@ fn is_of_one_service(endpoint: &str) -> bool {
 
 /// A role's is in its name; whose the credentials of the environment are, AWS tells anybody.
 async fn account_id(place: &config::Aws, sdk: &SdkConfig) -> Result<String, Fault> {
-    let named = place.role_arn.as_deref().and_then(|arn| arn.split(':').nth(4)).filter(|id| !id.is_empty());
-    if let Some(id) = named {
+    if let Some(id) = place.account() {
         return Ok(id.to_owned());
     }
     let answer = aws_sdk_sts::Client::new(&sts(place, sdk)).get_caller_identity().send().await;

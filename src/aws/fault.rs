@@ -1,5 +1,6 @@
 //! What an error of AWS means for whoever asked.
 
+use super::kind::FaultKind;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
@@ -13,47 +14,18 @@ pub struct Fault {
     pub sentence: String,
 }
 
-/// What kinds of errors there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum FaultKind {
-    /// Too many calls: nothing was done, ask again later.
-    Throttled,
-    /// A limit of the account is reached: nothing was done, ask again much later.
-    Limit,
-    /// The right is missing, or the credentials are wrong or have run out: nothing was done.
-    Denied,
-    /// What was named is not there.
-    NotFound,
-    /// The name is taken.
-    Exists,
-    /// What was named is busy: nothing was done, ask again later.
-    InUse,
-    /// The request makes no sense, now or ever: nothing was done.
-    Invalid,
-    /// No answer, or one that tells nothing: it may have been done.
-    Lost,
-}
-
-impl FaultKind {
-    /// The label value of `stillpoint_aws_calls_total`.
-    #[must_use]
-    pub const fn outcome(self) -> &'static str {
-        match self {
-            Self::Throttled => "throttled",
-            Self::Denied => "denied",
-            Self::Lost => "lost",
-            Self::Limit | Self::NotFound | Self::Exists | Self::InUse | Self::Invalid => "other",
+impl Fault {
+    /// None for an answer that says that there is nothing of that name.
+    ///
+    /// # Errors
+    /// Any other fault.
+    pub fn found<T>(answer: Result<T, Self>) -> Result<Option<T>, Self> {
+        match answer {
+            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
+            answer => answer.map(Some),
         }
     }
 
-    /// Whether the same call may succeed a moment later.
-    #[must_use]
-    pub const fn passes(self) -> bool {
-        matches!(self, Self::Throttled | Self::Lost)
-    }
-}
-
-impl Fault {
     /// Nothing is known of the call.
     #[must_use]
     pub fn lost(sentence: impl Into<String>) -> Self {

@@ -4,10 +4,12 @@
 mod account;
 mod clock;
 mod fault;
+mod kind;
 mod limits;
 pub mod policy;
 
 pub use account::{Account, Aws, Told};
 pub use clock::{Dates, Offset};
-pub use fault::{Fault, FaultKind};
+pub use fault::Fault;
+pub use kind::FaultKind;
 pub use limits::Limits;

@@ -2,6 +2,7 @@
 //! instances and clusters.
 
 use crate::config::{self, Dynamodb, Eks, Group, Materialize, Source, StoreKind};
+use crate::tracking::names::PREFIX;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,8 +34,6 @@ struct Statement {
     resource: BTreeSet<String>,
 }
 
-/// Names of temporary tables and backups begin with this.
-const OURS: &str = "stillpoint-*";
 /// What a restore does to the table that it makes ("Using IAM with DynamoDB backup and restore" in the developer guide).
 const READ_AND_WRITE: [&str; 7] = [
     "dynamodb:BatchWriteItem",
@@ -151,9 +150,9 @@ impl Grants<'_> {
             "dynamodb:ListTagsOfResource",
             "dynamodb:TagResource",
         ]);
-        self.grant(PART, "UseTemporaryTables", &temporary, [table(store, OURS)]);
+        self.grant(PART, "UseTemporaryTables", &temporary, [table(store, &ours(""))]);
         let backups = ["dynamodb:DeleteBackup", "dynamodb:DescribeBackup"];
-        self.grant(PART, "KeepBackups", &backups, [table(store, &format!("{OURS}/backup/*"))]);
+        self.grant(PART, "KeepBackups", &backups, [table(store, &ours("/backup/*"))]);
         self.anywhere(PART, "ListBackups", &["dynamodb:ListBackups"]);
     }
 
@@ -173,7 +172,7 @@ impl Grants<'_> {
         ]);
         self.grant(PART, "RestoreTables", &made, tables.iter().cloned());
         let from = ["dynamodb:DescribeBackup", "dynamodb:RestoreTableFromBackup"];
-        self.grant(PART, "RestoreFromBackups", &from, [table(store, &format!("{OURS}/backup/*"))]);
+        self.grant(PART, "RestoreFromBackups", &from, [table(store, &ours("/backup/*"))]);
         let scaling = ["application-autoscaling:PutScalingPolicy", "application-autoscaling:RegisterScalableTarget"];
         let target = arn("application-autoscaling", &store.aws, "scalable-target/*");
         self.grant(PART, "ScaleAgain", &scaling, [target]);
@@ -229,6 +228,11 @@ fn tables(store: &Dynamodb) -> BTreeSet<String> {
         store.metadata.iter().flat_map(|namespace| ["metadata", "namespaces"].map(|it| format!("{namespace}.{it}")));
     let names = included.chain(coordinator).chain(metadata);
     names.map(|name| table(store, &format!("{}{name}", store.prefix))).collect()
+}
+
+/// Everything that bears our name, and what belongs to it.
+fn ours(what: &str) -> String {
+    format!("{PREFIX}*{what}")
 }
 
 fn table(store: &Dynamodb, name: &str) -> String {

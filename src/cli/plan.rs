@@ -3,18 +3,13 @@
 use super::Exit;
 use super::output::{Format, or_nothing, table, zone};
 use crate::aws::Aws;
-use crate::config::{self, Config, Group, Materialize, Preflight, StoreKind};
+use crate::config::{self, Config, Group, StoreKind};
 use crate::daemon::schedule::next_slot;
 use crate::engine::{Clock, Finder, Swept, sweep};
 use crate::kubernetes::Depth;
-use crate::stores::{Capture, open};
-use futures_util::future::join_all;
+use crate::stores::{Capture, find_all};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a store may take: a thousand tables take about two minutes, at the rates that AWS allows.
-const STORES_DEADLINE: Duration = Duration::from_secs(300);
 
 #[derive(Serialize)]
 struct Plan {
@@ -55,7 +50,7 @@ impl StorePlan {
     fn of(config: &config::Store, capture: Capture) -> Self {
         let bytes: i64 = capture.parts.values().filter_map(|part| part.bytes).sum();
         let prices = match &config.kind {
-            StoreKind::Dynamodb(config) if config.materialize != Materialize::Never => Some(config.prices),
+            StoreKind::Dynamodb(dynamodb) if config.materializes() => Some(dynamodb.prices),
             _ => None,
         };
         Self {
@@ -73,33 +68,6 @@ impl StorePlan {
 #[expect(clippy::cast_precision_loss, reason = "an estimate")]
 fn gigabytes(bytes: i64) -> f64 {
     bytes as f64 / 1e9
-}
-
-/// Looks at every store: what stands against a window is added to `reasons`.
-async fn stores(group: &Group, reasons: &mut Vec<String>) -> Vec<StorePlan> {
-    let aws = Aws::default();
-    let looks = group.stores.values().map(|config| {
-        let store = open(config, &aws);
-        async move { (config, tokio::time::timeout(STORES_DEADLINE, store.find()).await) }
-    });
-    let mut plans = Vec::new();
-    for (config, found) in join_all(looks).await {
-        let name = &config.name;
-        match found {
-            Ok(Ok(mut found)) => {
-                let against =
-                    found.against.iter().map(|reason| format!("{}: {name}: {}", reason.code.name(), reason.sentence));
-                match config.preflight {
-                    Preflight::Refuse => reasons.extend(against),
-                    Preflight::Warn => found.capture.notes.extend(against),
-                }
-                plans.push(StorePlan::of(config, found.capture));
-            }
-            Ok(Err(reason)) => reasons.push(format!("{}: {name}: {}", reason.code.name(), reason.sentence)),
-            Err(_) => reasons.push(format!("store_unreachable: {name}: no answer")),
-        }
-    }
-    plans
 }
 
 /// Looks at every member, and says whether a window would begin. Nothing is paused.
@@ -125,7 +93,9 @@ pub async fn plan(config: &Arc<Config>, group: &Group, output: Format) -> anyhow
             }));
         }
     }
-    let stores = stores(group, &mut reasons).await;
+    let (stores, against) = find_all(group.stores.values(), &Aws::default()).await;
+    reasons.extend(against.iter().map(ToString::to_string));
+    let stores = stores.into_iter().map(|it| StorePlan::of(it.config, it.capture)).collect();
     clusters.sort_by(|a, b| (a.stage, &a.cluster).cmp(&(b.stage, &b.cluster)));
     let would = if reasons.is_empty() { "begin" } else { "refuse" };
     let exit = if reasons.is_empty() { Exit::Good } else { Exit::Refused };

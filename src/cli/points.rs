@@ -9,7 +9,7 @@ use super::output::{Format, NOTHING, complain, instant, or_nothing, short, table
 use crate::catalog::{Catalog, OpenError, Point, Reader};
 use crate::config::Config;
 use crate::daemon::control::{Request, Response};
-use crate::daemon::followers::Act;
+use crate::tracking::Act;
 use crate::tracking::copy::Copy;
 use crate::tracking::track::Track;
 use jiff::Timestamp;

@@ -2,9 +2,9 @@
 //! one a line.
 
 use super::Service;
-use super::followers::Act;
 use crate::domain::{Evidence, Interval, Member, Reason, Trigger, Verdict};
 use crate::engine::{Handle, Order, Status};
+use crate::tracking::Act;
 use crate::window::{Input, State};
 use jiff::Timestamp;
 use rustix::fs::Mode;

@@ -3,8 +3,7 @@
 use super::Service;
 use crate::config::Group;
 use crate::stores::open;
-use crate::tracking::{Command, Follower, Refusal, Shared};
-use serde::{Deserialize, Serialize};
+use crate::tracking::{Act, Command, Follower, Refusal, Shared};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,17 +14,6 @@ use tokio::task::JoinSet;
 const COMMANDS: usize = 16;
 /// How long a command may wait: a store of a thousand tables is looked at for two minutes.
 const COMMAND_DEADLINE: Duration = Duration::from_secs(240);
-
-/// What a person asks of a restore point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Act {
-    Materialize,
-    Expire {
-        /// Although it is the last good one.
-        force: bool,
-    },
-}
 
 /// By group and store.
 type Lines = BTreeMap<(String, String), mpsc::Sender<Command>>;
@@ -77,11 +65,7 @@ impl Followers {
         let key = (group.to_owned(), store.to_owned());
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner).get(&key)?.clone();
         let (reply, answer) = oneshot::channel();
-        let window = window.to_owned();
-        let command = match act {
-            Act::Materialize => Command::Materialize { window, reply },
-            Act::Expire { force } => Command::Expire { window, force, reply },
-        };
+        let command = Command { window: window.to_owned(), act, reply };
         commands.try_send(command).ok()?;
         tokio::time::timeout(COMMAND_DEADLINE, answer).await.ok()?.ok()
     }

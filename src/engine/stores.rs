@@ -5,14 +5,10 @@ use crate::catalog::Catalog;
 use crate::config::{Group, Preflight};
 use crate::domain::{Code, Interval, Reason, StoreClock};
 use crate::observe::Metrics;
-use crate::stores::{After, Capture, Found, Store, open};
+use crate::stores::{After, Capture, Looked, Store, find_all};
 use crate::window::Input;
-use futures_util::future::{BoxFuture, join_all, try_join_all};
+use futures_util::future::{BoxFuture, try_join_all};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a store may take before a window: a thousand tables take about two minutes, at the rates that AWS allows.
-const FIND_DEADLINE: Duration = Duration::from_secs(300);
 
 /// A group's stores as they were found before a window.
 #[derive(Clone, Default)]
@@ -34,50 +30,22 @@ impl Stores {
     /// # Errors
     /// What refuses the window.
     pub async fn find(aws: &Aws, metrics: &Metrics, group: &Group) -> Result<(Self, Vec<StoreClock>), Vec<Reason>> {
-        let looks = group.stores.values().map(|config| async move {
-            let store = open(config, aws);
-            let found = match tokio::time::timeout(FIND_DEADLINE, store.find()).await {
-                Ok(found) => found,
-                Err(_) => {
-                    let sentence = format!("no answer within {} s", FIND_DEADLINE.as_secs());
-                    Err(Reason::new(Code::StoreUnreachable, sentence))
-                }
-            };
-            (config, store, found)
-        });
-        let (mut known, mut clocks, mut against) = (Vec::new(), Vec::new(), Vec::new());
-        for (config, store, found) in join_all(looks).await {
-            let named = |mut reason: Reason| {
-                reason.sentence = format!("{}: {}", config.name, reason.sentence);
-                reason
-            };
-            let Found { mut capture, clock, against: troubles } = match found {
-                Ok(found) => found,
-                Err(reason) => {
-                    against.push(named(reason));
-                    continue;
-                }
-            };
-            for trouble in troubles {
-                match config.preflight {
-                    Preflight::Refuse => against.push(named(trouble)),
-                    Preflight::Warn => capture.notes.push(trouble.sentence),
-                }
-            }
+        let (looked, mut against) = find_all(group.stores.values(), aws).await;
+        let (mut known, mut clocks) = (Vec::new(), Vec::new());
+        for Looked { config, store, capture, clock } in looked {
             for note in &capture.notes {
                 tracing::warn!(group = %group.name, store = %config.name, "{note}");
             }
             match clock {
                 Some(clock) => {
-                    metrics.store_clock(
-                        &group.name,
-                        &config.name,
-                        clock.offset_low.as_secs_f64(),
-                        clock.offset_high.as_secs_f64(),
-                    );
+                    let (low, high) = (clock.offset_low.as_secs_f64(), clock.offset_high.as_secs_f64());
+                    metrics.store_clock(&group.name, &config.name, low, high);
                     clocks.push(clock);
                 }
-                None => against.push(named(Reason::new(Code::StoreUnreachable, "its clock is not known"))),
+                None => {
+                    let sentence = format!("{}: its clock is not known", config.name);
+                    against.push(Reason::new(Code::StoreUnreachable, sentence));
+                }
             }
             let (name, preflight) = (config.name.clone(), config.preflight);
             known.push(Known { name, store, preflight, capture });

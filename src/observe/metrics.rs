@@ -184,7 +184,7 @@ impl Metrics {
         self.window_counter(group, Verdict::Missed, "");
         self.slots_missed.with_label_values(&[group]);
         self.first_seen.with_label_values(&[group]).set(unix_seconds(first_seen));
-        set_or_remove(&self.last_consistent, group, last_consistent.map(unix_seconds));
+        set_or_remove(&self.last_consistent, &[group], last_consistent.map(unix_seconds));
         self.max_pause.with_label_values(&[group]).set(window.max_pause.as_secs_f64());
         self.window_running.with_label_values(&[group]);
         self.members_doubtful.with_label_values(&[group]);
@@ -238,8 +238,8 @@ impl Metrics {
 
     /// The group's schedule: the next slot, and the longest time between two slots. None: there is no schedule.
     pub fn scheduled(&self, group: &str, next_slot: Option<Timestamp>, expected_interval: Option<Duration>) {
-        set_or_remove(&self.next_slot, group, next_slot.map(unix_seconds));
-        set_or_remove(&self.expected_interval, group, expected_interval.map(|interval| interval.as_secs_f64()));
+        set_or_remove(&self.next_slot, &[group], next_slot.map(unix_seconds));
+        set_or_remove(&self.expected_interval, &[group], expected_interval.map(|interval| interval.as_secs_f64()));
     }
 
     /// A window (or a recovery) of the group began; nothing is paused yet.
@@ -276,7 +276,7 @@ impl Metrics {
     /// Nothing of the group runs any more, and the daemon holds none of its members closed.
     pub fn window_idle(&self, group: &str) {
         self.window_running.with_label_values(&[group]).set(0);
-        set_or_remove(&self.pause_deadline, group, None);
+        set_or_remove(&self.pause_deadline, &[group], None);
     }
 
     /// One look at every cluster of the group, by name. Series of clusters that are not in it vanish.
@@ -294,7 +294,7 @@ impl Metrics {
         }
         for (cluster, look) in clusters {
             for (vector, count) in vectors.into_iter().zip([look.known, look.paused, look.unanswered]) {
-                vector.with_label_values(&[group, cluster]).set(i64::try_from(count).unwrap_or(i64::MAX));
+                vector.with_label_values(&[group, cluster]).set(number(count));
             }
         }
     }
@@ -309,14 +309,13 @@ impl Metrics {
             let _ = self.unlisted.remove_label_values(&[context, gone]);
         }
         for (namespace, count) in namespaces {
-            let count = i64::try_from(*count).unwrap_or(i64::MAX);
-            self.unlisted.with_label_values(&[context, namespace]).set(count);
+            self.unlisted.with_label_values(&[context, namespace]).set(number(*count));
         }
     }
 
     /// How many members of the group's open intents are not yet known to be open.
     pub fn members_doubtful(&self, group: &str, count: usize) {
-        self.members_doubtful.with_label_values(&[group]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        self.members_doubtful.with_label_values(&[group]).set(number(count));
     }
 
     /// A durable append took this long, whether it succeeded or not.
@@ -378,11 +377,15 @@ pub(super) fn keep<M: Collector + Clone + 'static>(registry: &Registry, metric: 
     Ok(metric)
 }
 
-fn set_or_remove(vector: &GaugeVec, group: &str, value: Option<f64>) {
+pub(super) fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(super) fn set_or_remove(vector: &GaugeVec, labels: &[&str], value: Option<f64>) {
     match value {
-        Some(value) => vector.with_label_values(&[group]).set(value),
+        Some(value) => vector.with_label_values(labels).set(value),
         None => {
-            let _ = vector.remove_label_values(&[group]);
+            let _ = vector.remove_label_values(labels);
         }
     }
 }

@@ -1,11 +1,10 @@
 //! The metrics of the stores: how far they have come with the restore points, and what AWS says meanwhile.
 
 use super::described as d;
-use super::metrics::{Metrics, keep, opts, unix_seconds};
+use super::metrics::{Metrics, keep, number, opts, set_or_remove, unix_seconds};
 use crate::config::{self, StoreKind};
 use crate::tracking::copy::Step;
 use crate::tracking::track::{State, Track};
-use jiff::Timestamp;
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, IntGaugeVec, Registry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -156,7 +155,7 @@ impl Metrics {
         for state in UNFINISHED {
             let there = tracks.iter().filter(|track| track.state == *state);
             let oldest = there.map(|track| track.point).min();
-            set_or_remove(&stores.oldest_waiting, &[group, store, state.name()], oldest);
+            set_or_remove(&stores.oldest_waiting, &[group, store, state.name()], oldest.map(unix_seconds));
         }
         if let Some(latest) = tracks.iter().filter_map(|track| track.latest).max() {
             // Never back: the point that was looked at last may be done with.
@@ -165,10 +164,14 @@ impl Metrics {
         }
         let newest = tracks.iter().filter(|track| restorable(track.state)).max_by_key(|track| track.point);
         let materialized = tracks.iter().filter(|track| track.state == State::Materialized);
-        set_or_remove(&stores.last_restorable, &[group, store], newest.map(|track| track.point));
-        set_or_remove(&stores.last_materialized, &[group, store], materialized.map(|track| track.point).max());
+        set_or_remove(&stores.last_restorable, &[group, store], newest.map(|track| track.point).map(unix_seconds));
+        set_or_remove(
+            &stores.last_materialized,
+            &[group, store],
+            materialized.map(|track| track.point).max().map(unix_seconds),
+        );
         let until = newest.filter(|track| track.state != State::Materialized).and_then(|track| track.expires);
-        set_or_remove(&stores.restorable_until, &[group, store], until);
+        set_or_remove(&stores.restorable_until, &[group, store], until.map(unix_seconds));
     }
 
     /// A restore point became lost, failed or expired in the store. Other states are no end.
@@ -233,19 +236,6 @@ impl Metrics {
 /// Whether the store can be restored to the point now, by recovery or from backups.
 const fn restorable(state: State) -> bool {
     matches!(state, State::Restorable | State::Materializing | State::Materialized | State::Failed)
-}
-
-fn number(count: usize) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn set_or_remove(vector: &GaugeVec, labels: &[&str], at: Option<Timestamp>) {
-    match at {
-        Some(at) => vector.with_label_values(labels).set(unix_seconds(at)),
-        None => {
-            let _ = vector.remove_label_values(labels);
-        }
-    }
 }
 
 #[cfg(test)]

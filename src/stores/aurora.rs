@@ -5,7 +5,7 @@ use super::clock::time;
 use super::database::{Kind, Told, Way, days, gibibytes, security_group, tag};
 use super::json::{list, object, text};
 use super::rds;
-use crate::aws::{Fault, FaultKind};
+use crate::aws::Fault;
 use aws_sdk_rds::types::{
     DbCluster, DbClusterMember, DbInstance, Filter, ScalingConfigurationInfo, ServerlessV2ScalingConfigurationInfo,
 };
@@ -49,10 +49,8 @@ impl Kind for Cluster {
 impl Cluster {
     async fn describe(&self, way: &Way) -> Result<Option<DbCluster>, Fault> {
         let send = || way.client.describe_db_clusters().db_cluster_identifier(&self.0).send();
-        match way.account.asked("DescribeDBClusters", send).await {
-            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-            answer => Ok(answer?.db_clusters.unwrap_or_default().pop()),
-        }
+        let answer = Fault::found(way.account.asked("DescribeDBClusters", send).await)?;
+        Ok(answer.and_then(|answer| answer.db_clusters.unwrap_or_default().pop()))
     }
 
     async fn instances(&self, way: &Way) -> Result<Vec<DbInstance>, Fault> {

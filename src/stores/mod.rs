@@ -15,10 +15,10 @@ mod tests;
 mod trouble;
 
 use crate::aws::{Aws, Fault};
-use crate::config::{self, StoreKind};
-use crate::domain::{Interval, Reason, StoreClock};
+use crate::config::{self, Preflight, StoreKind};
+use crate::domain::{Code, Interval, Reason, StoreClock};
 use crate::tracking::copy::{Ask, BackupSeen, Copy, Told};
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -139,4 +139,47 @@ pub fn open(store: &config::Store, aws: &Aws) -> Arc<dyn Store> {
             Arc::new(database::Database::new(aws, place.clone(), aurora::Cluster(cluster.clone())))
         }
     }
+}
+
+/// How long a store may take before a window: a thousand tables take about two minutes, at the rates that AWS allows.
+const FIND_DEADLINE: Duration = Duration::from_secs(300);
+
+/// A store as it was found before a window.
+pub struct Looked<'a> {
+    pub config: &'a config::Store,
+    pub store: Arc<dyn Store>,
+    /// What is only told, as the store's `preflight` says, is among its notes.
+    pub capture: Capture,
+    pub clock: Option<StoreClock>,
+}
+
+/// Looks at these stores at the same time; answers with those that could be asked, and with what stands against a
+/// window, each reason with its store's name.
+pub async fn find_all<'a>(
+    stores: impl IntoIterator<Item = &'a config::Store>,
+    aws: &Aws,
+) -> (Vec<Looked<'a>>, Vec<Reason>) {
+    let looks = stores.into_iter().map(|config| async move {
+        let store = open(config, aws);
+        let found = tokio::time::timeout(FIND_DEADLINE, store.find()).await.unwrap_or_else(|_| {
+            let sentence = format!("no answer within {} s", FIND_DEADLINE.as_secs());
+            Err(Reason::new(Code::StoreUnreachable, sentence))
+        });
+        (config, store, found)
+    });
+    let (mut looked, mut against) = (Vec::new(), Vec::new());
+    for (config, store, found) in join_all(looks).await {
+        let named = |reason: Reason| Reason::new(reason.code, format!("{}: {}", config.name, reason.sentence));
+        match found {
+            Ok(Found { mut capture, clock, against: troubles }) => {
+                match config.preflight {
+                    Preflight::Refuse => against.extend(troubles.into_iter().map(named)),
+                    Preflight::Warn => capture.notes.extend(troubles.into_iter().map(|trouble| trouble.sentence)),
+                }
+                looked.push(Looked { config, store, capture, clock });
+            }
+            Err(reason) => against.push(named(reason)),
+        }
+    }
+    (looked, against)
 }

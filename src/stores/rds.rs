@@ -3,7 +3,7 @@
 use super::clock::time;
 use super::database::{Kind, Told, Way, days, gibibytes, security_group, tag};
 use super::json::{list, object, text};
-use crate::aws::{Fault, FaultKind};
+use crate::aws::Fault;
 use aws_sdk_rds::types::{DbInstance, RestoreWindow};
 use serde_json::Value;
 
@@ -48,23 +48,17 @@ impl Kind for Instance {
 impl Instance {
     async fn describe(&self, way: &Way) -> Result<Option<DbInstance>, Fault> {
         let send = || way.client.describe_db_instances().db_instance_identifier(&self.0).send();
-        match way.account.asked("DescribeDBInstances", send).await {
-            Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-            answer => Ok(answer?.db_instances.unwrap_or_default().pop()),
-        }
+        let answer = Fault::found(way.account.asked("DescribeDBInstances", send).await)?;
+        Ok(answer.and_then(|answer| answer.db_instances.unwrap_or_default().pop()))
     }
 }
 
 /// How far back an instance's automated backups reach; none: there are none yet.
 async fn restore_window(way: &Way, identity: &str) -> Result<Option<RestoreWindow>, Fault> {
     let send = || way.client.describe_db_instance_automated_backups().dbi_resource_id(identity).send();
-    match way.account.asked("DescribeDBInstanceAutomatedBackups", send).await {
-        Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-        answer => {
-            let backups = answer?.db_instance_automated_backups.unwrap_or_default();
-            Ok(backups.into_iter().find_map(|backup| backup.restore_window))
-        }
-    }
+    let answer = Fault::found(way.account.asked("DescribeDBInstanceAutomatedBackups", send).await)?;
+    let backups = answer.and_then(|answer| answer.db_instance_automated_backups).unwrap_or_default();
+    Ok(backups.into_iter().find_map(|backup| backup.restore_window))
 }
 
 /// In the words of RestoreDBInstanceToPointInTime and ModifyDBInstance.

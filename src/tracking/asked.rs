@@ -4,15 +4,28 @@ use super::copy::Step;
 use super::follow::{Followed, Follower};
 use super::track::{State, Track};
 use crate::catalog::CatalogError;
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
-/// What a person asks of one restore point in a store.
-#[derive(Debug)]
-pub enum Command {
+/// What a person asks of a restore point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
     /// Materialize it, or try again what failed.
-    Materialize { window: String, reply: oneshot::Sender<Result<(), Refusal>> },
+    Materialize,
     /// Delete its backups, and give it up.
-    Expire { window: String, force: bool, reply: oneshot::Sender<Result<(), Refusal>> },
+    Expire {
+        /// Although it is the last good one.
+        force: bool,
+    },
+}
+
+/// That, of one store.
+#[derive(Debug)]
+pub struct Command {
+    pub window: String,
+    pub act: Act,
+    pub reply: oneshot::Sender<Result<(), Refusal>>,
 }
 
 /// Why that is not done: one sentence.
@@ -21,15 +34,13 @@ pub enum Command {
 pub struct Refusal(pub String);
 
 impl Follower {
-    pub(super) async fn obey(&mut self, command: Command) {
-        match command {
-            Command::Materialize { window, reply } => {
-                let _ = reply.send(self.materialize(&window).await);
-            }
-            Command::Expire { window, force, reply } => {
-                let _ = reply.send(self.expire(&window, force).await);
-            }
-        }
+    pub(super) async fn obey(&mut self, Command { window, act, reply }: Command) {
+        let answer = match act {
+            Act::Materialize => self.materialize(&window).await,
+            Act::Expire { force } => self.expire(&window, force).await,
+        };
+        // Whoever asked may be gone.
+        let _ = reply.send(answer);
     }
 
     fn track(&self, window: &str) -> Result<Track, Refusal> {

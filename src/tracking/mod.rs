@@ -1,16 +1,17 @@
 //! Follows restore points in their stores until they can be restored, materializes them, and watches them until they
-//! expire. `track.rs`, `copy.rs`, `keep.rs` and `names.rs` decide and do no IO; `follow.rs` is the loop of one store.
+//! expire. `track.rs`, `copy.rs`, `runner.rs`, `keep.rs` and `names.rs` decide and do no IO; `follow.rs` is the loop of one store.
 
 mod asked;
 pub mod copy;
 mod follow;
 pub mod keep;
 pub mod names;
+pub mod runner;
 mod sweep;
 pub mod track;
 mod work;
 
-pub use asked::{Command, Refusal};
+pub use asked::{Act, Command, Refusal};
 pub use follow::Follower;
 
 use crate::aws::Aws;

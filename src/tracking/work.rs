@@ -1,7 +1,8 @@
 //! Drives the copies of one restore point to rest, many at once.
 
 use super::Shared;
-use super::copy::{Copy, Due, Runner, Step, Told};
+use super::copy::{Copy, Step, Told};
+use super::runner::{Due, Runner};
 use crate::aws::FaultKind;
 use crate::catalog::CatalogError;
 use crate::stores::{Capture, Part, Store};

@@ -17,7 +17,7 @@ const VERDICT: &str = "window/verdict.rs";
 const VIEW: &str = "window/view.rs";
 const WATCH: &str = "window/watch.rs";
 const QUIET: &str = "domain/quiet.rs";
-const COPY: &str = "tracking/copy.rs";
+const RUNNER: &str = "tracking/runner.rs";
 
 pub const BUGS: &[Bug] = &[
     Bug {
@@ -387,16 +387,16 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "a table is backed up without a look for a backup",
         edits: &[(
-            COPY,
+            RUNNER,
             "                None if self.doubt => Due::Ask(Ask::Backups),\n",
             "                None if self.doubt => Due::Ask(Ask::BackUp),\n",
         )],
     },
-    Bug { name: "a request that was lost raises no doubt", edits: &[(COPY, "            self.doubt = true;\n", "")] },
+    Bug { name: "a request that was lost raises no doubt", edits: &[(RUNNER, "            self.doubt = true;\n", "")] },
     Bug {
         name: "a request that was lost is taken for not carried out",
         edits: &[(
-            COPY,
+            RUNNER,
             "pub const SETTLE: Duration = Duration::from_secs(30);",
             "pub const SETTLE: Duration = Duration::from_secs(0);",
         )],
@@ -404,7 +404,7 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "every table under the name is ours",
         edits: &[(
-            COPY,
+            RUNNER,
             "        from.is_some_and(|(arn, point)| *arn == self.copy.source_arn && *point == self.copy.point)\n",
             "        (from.is_none() || from.is_some())\n",
         )],
@@ -412,7 +412,7 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "backups beside the one are left",
         edits: &[(
-            COPY,
+            RUNNER,
             "        if let Some(extra) = extra {\n",
             "        if let Some(extra) = extra.filter(|_| false) {\n",
         )],
@@ -420,7 +420,7 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "the temporary table is deleted before its backup is available",
         edits: &[(
-            COPY,
+            RUNNER,
             "                BackupStatus::Available => self.backed_up(now, backup),\n",
             "                BackupStatus::Available | BackupStatus::Creating => self.backed_up(now, backup),\n",
         )],
@@ -428,19 +428,19 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "a backup is taken for one of our table without a look at the table",
         edits: &[(
-            COPY,
+            RUNNER,
             "            None => Due::Ask(Ask::Table),\n            Some(Some(table)) if self.ours(table) => self.save",
             "            None => self.save(|copy| copy.step = Step::Deleting),\n            Some(Some(table)) if self.ours(table) => self.save",
         )],
     },
     Bug {
         name: "a look of the step before is built on",
-        edits: &[(COPY, "        if copy.step != self.copy.step {\n", "        if false {\n")],
+        edits: &[(RUNNER, "        if copy.step != self.copy.step {\n", "        if false {\n")],
     },
     Bug {
         name: "a restored table that is not seen yet is not waited for",
         edits: &[(
-            COPY,
+            RUNNER,
             "Ask::Restore | Ask::Tag { .. } | Ask::BackUp) && taken {",
             "Ask::Tag { .. } | Ask::BackUp) && taken {",
         )],
@@ -448,19 +448,19 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "a table is tagged while another restore of it may land",
         edits: &[(
-            COPY,
+            RUNNER,
             "                TableStatus::Active if now.mono < self.settled => Due::Wait(self.settled),\n",
             "",
         )],
     },
     Bug {
         name: "requests of the process that died are forgotten",
-        edits: &[(COPY, "if copy.step == Step::Waiting { now.mono } else { now.mono + SETTLE }", "now.mono")],
+        edits: &[(RUNNER, "if copy.step == Step::Waiting { now.mono } else { now.mono + SETTLE }", "now.mono")],
     },
     Bug {
         name: "a backup expires without a look after its deletion",
         edits: &[(
-            COPY,
+            RUNNER,
             "                if self.is_backup(backup) {\n                    return Due::Ask(Ask::DeleteBackup { arn: arn.clone() });",
             "                if self.is_backup(backup) && self.tries > 0 {\n                    return self.save(|copy| copy.step = Step::Expired);\n                }\n                if self.is_backup(backup) {\n                    return Due::Ask(Ask::DeleteBackup { arn: arn.clone() });",
         )],
@@ -468,9 +468,9 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "a failed copy leaves its temporary table",
         edits: &[
-            (COPY, "            Some(Some(_)) => return Due::Ask(Ask::DeleteTable),\n", ""),
+            (RUNNER, "            Some(Some(_)) => return Due::Ask(Ask::DeleteTable),\n", ""),
             (
-                COPY,
+                RUNNER,
                 "            Some(None) => {}\n        }\n        match (&self.copy.failure",
                 "            Some(_) => {}\n        }\n        match (&self.copy.failure",
             ),
@@ -479,7 +479,7 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug {
         name: "the restore leaves before its step is durable",
         edits: &[(
-            COPY,
+            RUNNER,
             "            Step::Waiting => self.save(|copy| {\n",
             "            Step::Waiting if self.tries == 0 => Due::Ask(Ask::Restore),\n            Step::Waiting => self.save(|copy| {\n",
         )],

@@ -3,18 +3,8 @@
 #![allow(warnings)]
 
 mod aws {
-    /// As in `aws/fault.rs`, which needs the SDK's crates beside it.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-    pub enum FaultKind {
-        Throttled,
-        Limit,
-        Denied,
-        NotFound,
-        Exists,
-        InUse,
-        Invalid,
-        Lost,
-    }
+    mod kind;
+    pub use kind::FaultKind;
 }
 mod domain;
 mod window;
@@ -24,6 +14,7 @@ mod scalar {
 }
 mod tracking {
     pub mod copy;
+    pub mod runner;
 }
 mod sim {
     mod check;

@@ -11,6 +11,7 @@ use std::thread;
 /// A bug that lives through this many windows, or materializations, was not caught.
 const MOST_SEEDS: u64 = 200_000;
 const SOURCES: &[&str] = &[
+    "aws/kind.rs",
     "window",
     "domain",
     "scalar/answer.rs",
@@ -26,6 +27,7 @@ const SOURCES: &[&str] = &[
     "sim/witness.rs",
     "sim/world.rs",
     "tracking/copy.rs",
+    "tracking/runner.rs",
 ];
 
 fn project() -> PathBuf {

@@ -91,17 +91,12 @@ fn invalid(sentence: String) -> Fault {
 }
 
 async fn look_table(way: &Way, copy: &Copy) -> Result<Option<TableSeen>, Fault> {
-    let told = match way.describe_table(&copy.name).await {
-        Err(fault) if fault.kind == FaultKind::NotFound => return Ok(None),
-        told => told?,
-    };
+    let Some(told) = Fault::found(way.describe_table(&copy.name).await)? else { return Ok(None) };
     let (arn, status) = (told.table_arn().unwrap_or_default().to_owned(), status(&told));
     // While it is being made it has no tag yet, and asking would cost a call at each look.
     let asked = status == TableStatus::Active || copy.tagged;
-    let tags = match if asked { way.tags(&arn).await } else { Ok(Vec::new()) } {
-        Err(fault) if fault.kind == FaultKind::NotFound => return Ok(None),
-        tags => tags?,
-    };
+    let tags = if asked { way.tags(&arn).await } else { Ok(Vec::new()) };
+    let Some(tags) = Fault::found(tags)? else { return Ok(None) };
     Ok(Some(TableSeen { arn, status, restored_from: restored_from(&told), tag: our_tag(&tags) }))
 }
 
@@ -206,11 +201,8 @@ fn backup_status(status: Option<&types::BackupStatus>) -> BackupStatus {
 
 async fn look_backup(way: &Way, arn: &str) -> Result<Option<BackupSeen>, Fault> {
     let send = || way.client.describe_backup().backup_arn(arn).send();
-    let told = match way.account.asked("DescribeBackup", send).await {
-        Err(fault) if fault.kind == FaultKind::NotFound => return Ok(None),
-        answer => answer?.backup_description,
-    };
-    let seen = told.and_then(|told| {
+    let Some(answer) = Fault::found(way.account.asked("DescribeBackup", send).await)? else { return Ok(None) };
+    let seen = answer.backup_description.and_then(|told| {
         let details = told.backup_details()?;
         let source = told.source_table_details();
         Some(BackupSeen {

@@ -90,12 +90,7 @@ impl Tables {
         let names: BTreeSet<String> = before.parts.keys().cloned().chain(chosen.tables).collect();
         let told = each(names, |name| {
             let way = &way;
-            async move {
-                match way.describe_table(&name).await {
-                    Err(fault) if fault.kind == FaultKind::NotFound => Ok(None),
-                    answer => answer.map(Some),
-                }
-            }
+            async move { Fault::found(way.describe_table(&name).await) }
         })
         .await;
         let clock = clock::shown(&way.dates)?;
@@ -113,12 +108,9 @@ impl Tables {
 
     async fn look_at(&self, way: &Way, name: String) -> Result<Seen, Fault> {
         let gone = Seen { identity: None, recovery: false, earliest: None, latest: None, retention: Duration::ZERO };
-        let told = match way.continuous_backups(&name).await {
-            Err(fault) if fault.kind == FaultKind::NotFound => {
-                self.identities().remove(&name);
-                return Ok(gone);
-            }
-            told => told?,
+        let Some(told) = Fault::found(way.continuous_backups(&name).await)? else {
+            self.identities().remove(&name);
+            return Ok(gone);
         };
         let Some(identity) = self.identity(way, &name).await? else { return Ok(gone) };
         let on = recovery(&told);
@@ -140,10 +132,7 @@ impl Tables {
         {
             return Ok(Some(identity));
         }
-        let table = match way.describe_table(name).await {
-            Err(fault) if fault.kind == FaultKind::NotFound => return Ok(None),
-            table => table?,
-        };
+        let Some(table) = Fault::found(way.describe_table(name).await)? else { return Ok(None) };
         let identity = identity(&table)?;
         self.identities().insert(name.to_owned(), (identity.clone(), instant()));
         Ok(Some(identity))
