@@ -33,6 +33,7 @@ pub struct Aws {
     accounts: Arc<Mutex<BTreeMap<config::Aws, Account>>>,
     limits: Limits,
     told: Option<Told>,
+    gives_way: bool,
 }
 
 /// A region of an account, as one role sees it. Cheap to clone.
@@ -45,6 +46,7 @@ pub struct Account {
     pub region: String,
     limits: Limits,
     told: Option<Told>,
+    gives_way: bool,
 }
 
 impl Aws {
@@ -54,19 +56,25 @@ impl Aws {
         Self { told: Some(told), ..Self::default() }
     }
 
+    /// The same accounts and rates, for calls that give way to those of windows.
+    #[must_use]
+    pub fn giving_way(self) -> Self {
+        Self { gives_way: true, ..self }
+    }
+
     /// The account that a store's config means.
     ///
     /// # Errors
     /// The credentials cannot be had, or the role not be taken on.
     pub async fn account(&self, place: &config::Aws) -> Result<Account, Fault> {
         if let Some(account) = self.accounts().get(place) {
-            return Ok(account.clone());
+            return Ok(self.for_us(account));
         }
         let late = |_| Fault::lost(format!("no credentials within {} s", CREDENTIALS_DEADLINE.as_secs()));
         let sdk = tokio::time::timeout(CREDENTIALS_DEADLINE, sdk(place)).await.map_err(late)?;
         let id = tokio::time::timeout(CREDENTIALS_DEADLINE, account_id(place, &sdk)).await.map_err(late)??;
         let account = self.made(place, sdk, id);
-        Ok(self.accounts().entry(place.clone()).or_insert(account).clone())
+        Ok(self.for_us(self.accounts().entry(place.clone()).or_insert(account)))
     }
 
     /// Takes a place for one that is known already: account `id`, reached by `sdk`. Nothing is asked for it.
@@ -79,7 +87,11 @@ impl Aws {
 
     fn made(&self, place: &config::Aws, sdk: SdkConfig, id: String) -> Account {
         let (region, limits, told) = (place.region.clone(), self.limits.clone(), self.told.clone());
-        Account { sdk, id, region, limits, told }
+        Account { sdk, id, region, limits, told, gives_way: false }
+    }
+
+    fn for_us(&self, account: &Account) -> Account {
+        Account { gives_way: self.gives_way, ..account.clone() }
     }
 
     fn accounts(&self) -> std::sync::MutexGuard<'_, BTreeMap<config::Aws, Account>> {
@@ -102,7 +114,7 @@ impl Account {
         E: ProvideErrorMetadata + std::error::Error + 'static,
         R: std::fmt::Debug,
     {
-        self.limits.wait(&self.id, &self.region, operation).await;
+        self.limits.wait(&self.id, &self.region, operation, self.gives_way).await;
         let answer = match tokio::time::timeout(CALL_DEADLINE + CONNECT_TIMEOUT, send).await {
             Ok(answer) => answer.map_err(|error| Fault::of(operation, &error)),
             Err(_) => Err(Fault::lost(format!("{operation}: no answer within its deadline"))),

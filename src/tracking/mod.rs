@@ -36,7 +36,7 @@ pub struct Shared {
 impl Shared {
     #[must_use]
     pub fn new(clock: Clock, catalog: Catalog, metrics: Arc<Metrics>, aws: Aws) -> Self {
-        Self { clock, catalog, metrics, aws, slots: Arc::default() }
+        Self { clock, catalog, metrics, aws: aws.giving_way(), slots: Arc::default() }
     }
 
     /// The queue of restores of one place: no more of them at once than the first store there allows.

@@ -147,3 +147,18 @@ fn throttling_outages_and_expired_credentials_only_take_longer() {
     assert!(rig.backups(HERE).values().all(|backups| backups.len() == 1), "{:?}", rig.backups(HERE));
     rig.assert_nothing_else_was_touched();
 }
+
+#[test]
+fn a_store_that_nothing_belongs_to_keeps_its_point_waiting_and_says_why() {
+    let nothing = "orders: {preflight: warn, dynamodb: {region: ap-northeast-1, coordinator: none, metadata: none, \
+                   tables: {include: [\"none.*\"]}}}";
+    let rig = Rig::new(&[nothing], "");
+    let _daemon = rig.daemon();
+    rig.window();
+    let store = wait_until("it was looked at", LIMIT, || {
+        let store = rig.point()["stores"]["orders"].clone();
+        store["checked"].is_string().then_some(store)
+    });
+    assert_eq!(store["state"], "waiting", "{store}");
+    assert!(store["reason"].as_str().unwrap().contains("nothing of it belongs"), "{store}");
+}
