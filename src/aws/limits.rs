@@ -25,8 +25,8 @@ const OTHER: u32 = 10;
 /// How long an operation is left alone after it was throttled.
 const REST: Duration = Duration::from_secs(1);
 
-/// How long before it a call of a window is taken for the sign that more of them follow.
-const MORE_FOLLOW: Duration = Duration::from_secs(1);
+/// After a call of a window, more of them are expected for this long: longer than [`REST`].
+const MORE_FOLLOW: Duration = Duration::from_secs(2);
 /// How long a call gives way to windows: longer than a thousand tables take before one.
 const GIVES_WAY_FOR: Duration = Duration::from_secs(180);
 
@@ -36,70 +36,94 @@ type Key = (String, String, &'static str);
 /// Shared by all of a process's accounts. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
-    paces: Arc<Mutex<BTreeMap<Key, Pace>>>,
+    paces: Arc<Mutex<BTreeMap<Key, Arc<Pace>>>>,
 }
 
 #[derive(Debug)]
 struct Pace {
+    /// Whoever holds it is the next to leave.
+    turn: tokio::sync::Mutex<()>,
+    times: Mutex<Times>,
+}
+
+#[derive(Debug)]
+struct Times {
     /// When the next call may leave.
     next: Instant,
-    /// Until when calls of windows are expected; others give way.
+    /// Until when calls of windows are expected.
     windows: Instant,
 }
 
 impl Limits {
-    /// Waits until one more call may leave. Calls are spread evenly: no burst, so that no second holds more. One that
-    /// `gives_way` waits, but not for ever, while windows ask for the same: they have to be ready at their slot.
+    /// Waits until one more call may leave. Calls are spread evenly, by when they really left: no burst, not even after
+    /// a stall of this process. One that `gives_way` waits, but not for ever, while windows ask for the same: they have
+    /// to be ready at their slot.
     pub async fn wait(&self, account: &str, region: &str, operation: &'static str, gives_way: bool) {
-        let patience = gives_way.then(|| clock::instant() + GIVES_WAY_FOR);
+        let (pace, patience) = (self.pace(account, region, operation), clock::instant() + GIVES_WAY_FOR);
         loop {
-            match self.reserve(account, region, operation, patience, clock::instant()) {
-                Ok(at) => return tokio::time::sleep_until(at.into()).await,
-                Err(again) => tokio::time::sleep_until(again.into()).await,
+            if !gives_way {
+                pace.more_follow();
+            } else if let Some(windows) = pace.gives_way(patience) {
+                tokio::time::sleep_until(windows.into()).await;
             }
+            let turn = pace.turn.lock().await;
+            if gives_way && pace.gives_way(patience).is_some() {
+                continue;
+            }
+            pace.leave(operation).await;
+            drop(turn);
+            if !gives_way {
+                pace.more_follow();
+            }
+            return;
         }
-    }
-
-    /// When a call may leave; or, for one that gives way until `patience`, when to ask again, and nothing is reserved.
-    fn reserve(
-        &self,
-        account: &str,
-        region: &str,
-        operation: &'static str,
-        patience: Option<Instant>,
-        now: Instant,
-    ) -> Result<Instant, Instant> {
-        self.pace(account, region, operation, now, |pace| {
-            if let Some(again) = patience.map(|patience| pace.windows.min(patience)).filter(|again| *again > now) {
-                return Err(again);
-            }
-            let at = now.max(pace.next);
-            pace.next = at + Duration::from_secs(1) / rate(operation);
-            if patience.is_none() {
-                pace.windows = at + MORE_FOLLOW;
-            }
-            Ok(at)
-        })
     }
 
     /// AWS said that there were too many: the operation rests for a moment.
     pub fn throttled(&self, account: &str, region: &str, operation: &'static str) {
-        let now = clock::instant();
-        self.pace(account, region, operation, now, |pace| pace.next = pace.next.max(now + REST));
+        let pace = self.pace(account, region, operation);
+        let mut times = pace.times();
+        times.next = times.next.max(clock::instant() + REST);
     }
 
-    fn pace<T>(
-        &self,
-        account: &str,
-        region: &str,
-        operation: &'static str,
-        now: Instant,
-        with: impl FnOnce(&mut Pace) -> T,
-    ) -> T {
-        // Whole between any two statements under the lock.
+    fn pace(&self, account: &str, region: &str, operation: &'static str) -> Arc<Pace> {
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (account.to_owned(), region.to_owned(), operation);
-        with(paces.entry(key).or_insert(Pace { next: now, windows: now }))
+        paces.entry((account.to_owned(), region.to_owned(), operation)).or_default().clone()
+    }
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let now = clock::instant();
+        Self { turn: tokio::sync::Mutex::default(), times: Mutex::new(Times { next: now, windows: now }) }
+    }
+}
+
+impl Pace {
+    async fn leave(&self, operation: &str) {
+        loop {
+            let next = self.times().next;
+            if next <= clock::instant() {
+                break;
+            }
+            tokio::time::sleep_until(next.into()).await;
+        }
+        self.times().next = clock::instant() + Duration::from_secs(1) / rate(operation);
+    }
+
+    fn more_follow(&self) {
+        self.times().windows = clock::instant() + MORE_FOLLOW;
+    }
+
+    /// Until when a call waits for those of windows; none: it need not.
+    fn gives_way(&self, patience: Instant) -> Option<Instant> {
+        let until = self.times().windows.min(patience);
+        (until > clock::instant()).then_some(until)
+    }
+
+    fn times(&self) -> std::sync::MutexGuard<'_, Times> {
+        // Whole between any two statements under the lock.
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -110,53 +134,62 @@ fn rate(operation: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::future::join_all;
+    use std::cell::Cell;
 
-    const LOOK: &str = "DescribeContinuousBackups";
+    /// The quickest of all.
+    const LOOK: &str = "DescribeTable";
 
-    #[test]
-    fn no_second_holds_more_calls_than_the_rate_whoever_asks() {
-        let (limits, start) = (Limits::default(), clock::instant());
-        let reserve = |account| limits.clone().reserve(account, "eu-west-1", LOOK, None, start).unwrap();
-        let at: Vec<Duration> = (0..100).map(|_| reserve("1") - start).collect();
+    async fn wait(limits: &Limits, account: &str, gives_way: bool) -> Instant {
+        limits.wait(account, "eu-west-1", LOOK, gives_way).await;
+        clock::instant()
+    }
+
+    #[tokio::test]
+    async fn no_second_holds_more_calls_than_the_rate_whoever_asks_and_after_a_stall() {
+        let limits = Limits::default();
+        let calls = join_all((0..100).map(|number| wait(&limits, "1", number % 2 == 0)));
+        // The process hangs: many calls are due at once when it goes on.
+        let stall = async {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            std::thread::sleep(Duration::from_millis(500));
+        };
+        let (mut at, ()) = tokio::join!(calls, stall);
+        at.sort_unstable();
         for (index, first) in at.iter().enumerate() {
             let within = at[index..].iter().filter(|at| **at < *first + Duration::from_secs(1)).count();
-            assert!(within <= 10, "{within} calls in the second from {first:?}");
+            assert!(within <= 51, "{within} calls in the second from the {index}th on");
         }
-        assert!(at[99] > Duration::from_secs(10) && at[99] < Duration::from_secs(12), "{:?}", at[99]);
-        assert_eq!(reserve("2"), start, "another account has its own");
+        let now = clock::instant();
+        limits.wait("2", "eu-west-1", LOOK, false).await;
+        assert!(clock::instant() < now + Duration::from_secs(1) / 50, "another account has its own");
     }
 
-    #[test]
-    fn looks_give_way_to_a_window_that_asks_for_the_same() {
-        let (limits, start) = (Limits::default(), clock::instant());
-        let reserve = |patience, now| limits.reserve("1", "eu-west-1", LOOK, patience, now);
-        let patience = Some(start + GIVES_WAY_FOR);
-        // As a store does it: so many are under way, and each that leaves lets another one in.
-        let mut under_way: std::collections::VecDeque<Instant> =
-            (0..32).filter_map(|_| reserve(None, start).ok()).collect();
-        let (mut left, mut now) = (1_000 - under_way.len(), start);
-        while let Some(leaves) = under_way.pop_front() {
-            let again = reserve(patience, now).expect_err("it gives way");
-            assert!(again > now && again <= now + Duration::from_secs(5), "and asks again soon");
-            now = leaves;
-            if left > 0 {
-                under_way.extend(reserve(None, now));
-                left -= 1;
+    #[tokio::test]
+    async fn looks_give_way_to_a_window_that_asks_for_the_same() {
+        let (limits, looked) = (Limits::default(), Cell::new(0));
+        let looks = join_all((0..50).map(|_| async {
+            wait(&limits, "1", true).await;
+            looked.set(looked.get() + 1);
+        }));
+        let window = async {
+            // The looks are under way already, and everyone is in the queue for its turn.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            let before = looked.get();
+            for _ in 0..3 {
+                join_all((0..32).map(|_| wait(&limits, "1", false))).await;
             }
-        }
-        assert!(now - start < Duration::from_secs(112), "the window waited for looks: {:?}", now - start);
-        assert!(reserve(patience, now + MORE_FOLLOW).is_ok(), "after the window it is their turn");
+            assert!(looked.get() <= before + 1, "looks were sent while the window asked");
+        };
+        tokio::join!(looks, window);
+        assert_eq!(looked.get(), 50, "after the window it is their turn");
     }
 
-    #[test]
-    fn looks_do_not_give_way_for_ever() {
-        let (limits, start) = (Limits::default(), clock::instant());
-        let reserve = |patience, now| limits.reserve("1", "eu-west-1", LOOK, patience, now);
-        let patience = start + GIVES_WAY_FOR;
-        for _ in 0..10_000 {
-            reserve(None, start).unwrap();
-        }
-        assert_eq!(reserve(Some(patience), start), Err(patience), "windows are expected for longer than that");
-        assert!(reserve(Some(patience), patience).is_ok());
+    #[tokio::test]
+    async fn looks_do_not_give_way_for_ever() {
+        let (pace, now) = (Pace::default(), clock::instant());
+        pace.more_follow();
+        assert!(pace.gives_way(now + GIVES_WAY_FOR).is_some());
+        assert_eq!(pace.gives_way(now), None, "its patience is at an end");
     }
 }

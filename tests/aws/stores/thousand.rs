@@ -1,23 +1,28 @@
 //! A thousand tables.
 
-use super::{ACCOUNTS, World, quiet, sentences};
+use super::{ACCOUNTS, World, dynamodb, quiet, sentences};
 use crate::aws::NewTable;
 use std::time::{Duration, Instant};
+use stillpoint::config::{self, Preflight, StoreKind};
+use stillpoint::stores::open;
 
 /// What AWS allows, and what the looks make use of.
 const RATES: [(&str, usize); 4] =
     [("DescribeContinuousBackups", 10), ("ListTagsOfResource", 10), ("DescribeTimeToLive", 10), ("DescribeTable", 51)];
 
 #[test]
-fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate() {
+fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate_while_older_points_are_followed() {
     let world = World::new();
-    let tables: Vec<NewTable> = (0..1000).map(|number| NewTable::new(&format!("shop.t{number:04}"))).collect();
+    let names: Vec<String> = (0..1000).map(|number| format!("shop.t{number:04}")).collect();
+    let tables: Vec<NewTable> = names.iter().map(|name| NewTable::new(name)).collect();
     world.seed(ACCOUNTS[0], &tables);
     let store = world.tables(ACCOUNTS[0], &["shop.*"]);
     world.aws.clear_log();
 
     let (begun, resident) = (Instant::now(), mebibytes("VmRSS"));
-    let found = world.found(&*store);
+    let found = world.runtime.block_on(async {
+        tokio::select! { found = store.find() => found.unwrap(), () = world.follow(&names) => unreachable!("for ever") }
+    });
     let find = begun.elapsed();
     assert_eq!((found.capture.parts.len(), sentences(&found.against)), (1000, Vec::new()));
     let settings = serde_json::to_string(&found.capture).unwrap().len();
@@ -41,6 +46,19 @@ fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate() {
     }
     assert!(world.aws.throttled().is_empty());
     assert!(world.aws.mutating_attempts().is_empty());
+}
+
+impl World {
+    /// Looks at the tables again and again, as a follower does, and gives way as one does.
+    async fn follow(&self, names: &[String]) {
+        let kind = StoreKind::Dynamodb(dynamodb(ACCOUNTS[0], &["shop.*"]));
+        let config = config::Store { name: "followed".to_owned(), preflight: Preflight::Refuse, kind };
+        let store = open(&config, &self.known.clone().giving_way());
+        loop {
+            // What a look finds is not what is asked here.
+            let _ = store.look(names).await;
+        }
+    }
 }
 
 /// Of this process, which holds the stand-in and its log too.
