@@ -2,6 +2,7 @@
 
 use super::{World, code};
 use crate::aws::Outcome;
+use std::time::Duration;
 
 #[test]
 fn above_a_rate_calls_are_throttled_and_counted() {
@@ -15,7 +16,7 @@ fn above_a_rate_calls_are_throttled_and_counted() {
     let throttled = Err("ThrottlingException".to_owned());
     assert_eq!(answers, [Ok(()), Ok(()), Ok(()), throttled.clone(), throttled]);
     assert_eq!(world.aws.throttled().len(), 2);
-    assert_eq!(world.aws.highest_rate("DescribeContinuousBackups"), 5);
+    assert_eq!(world.aws.most_within("DescribeContinuousBackups", Duration::from_secs(1)), 5);
     world.aws.set_rate("DescribeContinuousBackups", None);
     assert_eq!(asked(), Ok(()));
 }

@@ -95,21 +95,21 @@ impl Log {
         self.highest_restores.clear();
     }
 
-    /// The most calls that came within any one second, to one scope.
-    pub fn highest_rate(&self, operation: &str) -> usize {
+    /// The most calls that came within any such time, to one scope.
+    pub fn most_within(&self, operation: &str, span: Duration) -> usize {
         let mut by_scope: BTreeMap<&Scope, Vec<Instant>> = BTreeMap::new();
         for entry in self.entries.iter().filter(|entry| entry.is(operation)) {
             by_scope.entry(&entry.scope).or_default().push(entry.instant);
         }
-        by_scope.values().map(|instants| highest(instants)).max().unwrap_or(0)
+        by_scope.values().map(|instants| highest(instants, span)).max().unwrap_or(0)
     }
 }
 
-fn highest(instants: &[Instant]) -> usize {
+fn highest(instants: &[Instant], span: Duration) -> usize {
     let mut first = 0;
     let mut highest = 0;
     for (index, instant) in instants.iter().enumerate() {
-        while *instant - instants[first] >= Duration::from_secs(1) {
+        while *instant - instants[first] >= span {
             first += 1;
         }
         highest = highest.max(index - first + 1);

@@ -321,9 +321,9 @@ impl AwsStandIn {
         calls.iter().map(|entry| (entry.text("RoleArn").into(), entry.text("ExternalId").into())).collect()
     }
 
-    /// The most calls of an operation within any one second, to one account's region, throttled ones included.
-    pub fn highest_rate(&self, operation: &str) -> usize {
-        self.stand.log().highest_rate(operation)
+    /// The most calls of an operation that came within any such time, to one account's region, throttled ones included.
+    pub fn most_within(&self, operation: &str, span: Duration) -> usize {
+        self.stand.log().most_within(operation, span)
     }
 
     /// The most restores of DynamoDB that ran at once in one account's region.
