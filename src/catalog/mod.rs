@@ -163,6 +163,14 @@ impl Catalog {
         rows::instant(self.writer.run("see a group", CHANGE_DEADLINE, body).await?)
     }
 
+    /// Waits until whatever was being written before has landed, or never will.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn settled(&self) -> Result<(), CatalogError> {
+        self.change("wait for what is being written", Box::new(|_| Box::pin(async { Ok(()) }))).await
+    }
+
     async fn change<T: Send + 'static>(
         &self,
         action: &'static str,

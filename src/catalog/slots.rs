@@ -19,6 +19,35 @@ impl Catalog {
         self.change_slot("plan a slot", sql::PLAN_SLOT, group, slot).await
     }
 
+    /// Puts another schedule's next slot in place of what was planned later than `now`: what no schedule has any more
+    /// was not missed. None: nothing is planned. True: something planned was taken back.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn plan_anew(&self, group: &str, now: Timestamp, next: Option<Timestamp>) -> Result<bool, CatalogError> {
+        const DURING: &str = "plan the slots anew";
+        let (group, epoch) = (group.to_owned(), self.epoch());
+        self.change(
+            DURING,
+            Box::new(move |connection| {
+                Box::pin(async move {
+                    let taken_back = sqlx::query(sql::UNPLAN_SLOTS)
+                        .bind(&group)
+                        .bind(now.as_microsecond())
+                        .bind(next.map(Timestamp::as_microsecond))
+                        .execute(&mut *connection)
+                        .await
+                        .during(DURING)?;
+                    if let Some(next) = next {
+                        set(connection, DURING, sql::PLAN_SLOT, &group, next, epoch).await?;
+                    }
+                    Ok(taken_back.rows_affected() > 0)
+                })
+            }),
+        )
+        .await
+    }
+
     /// Takes the slot: true exactly once, whoever asks. Further attempts go by [`Catalog::count_attempt`].
     ///
     /// # Errors

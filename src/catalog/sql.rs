@@ -72,6 +72,8 @@ pub(super) const GROUP_SEEN: &str = "SELECT first_seen FROM groups_seen WHERE gr
 
 pub(super) const PLAN_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
      VALUES ($1, $2, 'planned', 0, $3) ON CONFLICT (group_name, slot) DO NOTHING";
+pub(super) const UNPLAN_SLOTS: &str =
+    "DELETE FROM slots WHERE group_name = $1 AND state = 'planned' AND slot > $2 AND ($3 IS NULL OR slot <> $3)";
 pub(super) const START_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
      VALUES ($1, $2, 'running', 1, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'running', attempts = 1, epoch = excluded.epoch \

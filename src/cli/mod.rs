@@ -14,6 +14,7 @@ mod plan;
 mod points;
 mod rbac;
 mod recover;
+mod reload;
 mod run;
 mod schedule;
 mod window;
@@ -84,8 +85,8 @@ fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
             Ok(Exit::Good)
         }
         Command::Demo { windows } => block_on(demo::demo(windows, output)),
-        Command::Run { with_parent } => match args::load(&args.environment, &args.kube) {
-            Ok(config) => block_on(run::run(Arc::new(config), log.dropped_counter(), with_parent)),
+        Command::Run { with_parent } => match args::source(&args.environment, args.kube) {
+            Ok((loaded, source)) => block_on(run::run(loaded, source, log.dropped_counter(), with_parent)),
             Err(exit) => Ok(exit),
         },
         command => match args::load(&args.environment, &args.kube) {
@@ -129,6 +130,7 @@ fn with_config(
         }
         Command::Iam { group: name, part } => group(&name).map_or_else(Ok, |group| iam::iam(group, part, output)),
         Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
+        Command::Reload => block_on(reload::reload(config, output)),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
             Ok(Exit::Good)

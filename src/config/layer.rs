@@ -15,7 +15,7 @@ pub struct Layer {
     pub name: String,
     /// The file's text; none for a variable.
     pub text: Option<String>,
-    tree: yaml::Value,
+    pub tree: yaml::Value,
 }
 
 impl Layer {
@@ -111,7 +111,7 @@ pub fn read(files: &Files, variables: impl IntoIterator<Item = (String, String)>
 }
 
 /// The files of an environment, lowest layer first.
-fn paths(files: &Files) -> Result<Vec<PathBuf>, Box<Problem>> {
+pub fn paths(files: &Files) -> Result<Vec<PathBuf>, Box<Problem>> {
     match files {
         Files::List(list) => Ok(list.clone()),
         Files::Env { dir, name } if name == "default" => Ok(vec![dir.join("default.yaml")]),

@@ -1,7 +1,8 @@
 //! What happens at a slot: windows, until one is consistent or the slot is given up.
 
 use super::Service;
-use super::schedule::{Clockwork, expected_interval, next_slot, slots_between};
+use super::current::Current;
+use super::schedule::{Clockwork, expected_interval, has_slot, next_slot, slots_between};
 use crate::catalog::{CatalogError, SlotState};
 use crate::config::{Group, Schedule};
 use crate::domain::{Code, Reason, Trigger, Verdict};
@@ -17,31 +18,90 @@ const MOST_MISSED: usize = 1_000;
 /// How long after a failed query the schedule is tried again.
 const CATALOG_RETRY: Duration = Duration::from_secs(5);
 
-/// Follows the group's schedule for ever.
-pub async fn follow(service: Service, clockwork: Clockwork, group: Group, schedule: Schedule) {
-    let mut after = loop {
-        match start(&service, &group, &schedule).await {
-            Ok(after) => break after,
-            Err(error) => catalog_failed(&service, &group, &error).await,
-        }
-    };
-    while let Some(slot) = next_slot(&schedule, after) {
-        after = slot;
+/// What became of a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Came {
+    /// A window was begun for it.
+    Begun,
+    /// No window could be begun.
+    Busy,
+    /// No window was begun before the config had it no more.
+    Withdrawn,
+}
+
+/// Follows the group's schedule, whatever it is at the time, until the group leaves the config. `since_start`: the
+/// config had the group when the process started, so slots that passed before were missed.
+pub async fn follow(service: Service, clockwork: Clockwork, its: Current, mut since_start: bool) {
+    // The schedule that is followed, and the slot that was its last.
+    let mut at: Option<(Schedule, Timestamp)> = None;
+    while let Some(group) = its.group() {
+        let known = at.take().filter(|(followed, _)| Some(followed) == group.schedule.as_ref());
+        let after = match known {
+            Some((_, after)) => after,
+            None => taken_up(&service, &group, std::mem::take(&mut since_start)).await,
+        };
+        let slot = group.schedule.as_ref().and_then(|schedule| next_slot(schedule, after));
+        let (Some(schedule), Some(slot)) = (&group.schedule, slot) else {
+            service.engine.metrics.scheduled(&group.name, None, None);
+            if group.schedule.is_some() {
+                tracing::warn!(group = %group.name, "the schedule has no further slot");
+            }
+            its.changed(&group).await;
+            continue;
+        };
         let now = service.engine.clock.now().wall;
-        service.engine.metrics.scheduled(&group.name, Some(slot), expected_interval(&schedule, now));
+        service.engine.metrics.scheduled(&group.name, Some(slot), expected_interval(schedule, now));
         if now > slot + LATE {
             let reason = Reason::new(Code::Busy, "the group was still at the slot before it");
             miss(&service, &group, slot, &reason).await;
+            at = Some((schedule.clone(), slot));
             continue;
         }
         if let Err(error) = service.engine.catalog.plan_slot(&group.name, slot).await {
             catalog_failed(&service, &group, &error).await;
         }
-        wait_until(&service, &clockwork, slot - schedule.lead).await;
-        run_slot(&service, &group, &schedule, slot).await;
+        let start = slot - schedule.lead;
+        tokio::select! {
+            () = wait_until(&service, &clockwork, start) => {}
+            () = its.changed(&group) => {
+                // Later than that the slot is as good as begun, and its windows go by the new config.
+                if service.engine.clock.now().wall < start {
+                    at = Some((schedule.clone(), after));
+                    continue;
+                }
+            }
+        }
+        run_slot(&service, &its, &group, slot).await;
+        at = Some((schedule.clone(), slot));
     }
-    service.engine.metrics.scheduled(&group.name, None, None);
-    tracing::warn!(group = %group.name, "the schedule has no further slot");
+    let now = service.engine.clock.now().wall;
+    if let Err(error) = service.engine.catalog.plan_anew(its.name(), now, None).await {
+        service.engine.metrics.catalog_failed();
+        tracing::error!(group = %its.name(), "take back its planned slot: {error}");
+    }
+}
+
+/// Takes up a schedule: what was planned by another one is taken back. Answers with the instant after which its first
+/// slot is looked for.
+async fn taken_up(service: &Service, group: &Group, since_start: bool) -> Timestamp {
+    loop {
+        match take_up(service, group, since_start).await {
+            Ok(after) => return after,
+            Err(error) => catalog_failed(service, group, &error).await,
+        }
+    }
+}
+
+async fn take_up(service: &Service, group: &Group, since_start: bool) -> Result<Timestamp, CatalogError> {
+    let now = service.engine.clock.now().wall;
+    if let (Some(schedule), true) = (&group.schedule, since_start) {
+        start(service, group, schedule, now).await?;
+    }
+    let next = group.schedule.as_ref().and_then(|schedule| next_slot(schedule, now));
+    if service.engine.catalog.plan_anew(&group.name, now, next).await? {
+        tracing::info!(group = %group.name, "what another schedule had planned is taken back");
+    }
+    Ok(now)
 }
 
 async fn catalog_failed(service: &Service, group: &Group, error: &CatalogError) {
@@ -50,11 +110,9 @@ async fn catalog_failed(service: &Service, group: &Group, error: &CatalogError) 
     tokio::time::sleep(CATALOG_RETRY).await;
 }
 
-/// Ends what a dead process left of slots, and records those that passed meanwhile. Answers with the instant after
-/// which the next slot is looked for.
-async fn start(service: &Service, group: &Group, schedule: &Schedule) -> Result<Timestamp, CatalogError> {
+/// Ends what a dead process left of slots, and records those that passed meanwhile.
+async fn start(service: &Service, group: &Group, schedule: &Schedule, now: Timestamp) -> Result<(), CatalogError> {
     let catalog = &service.engine.catalog;
-    let now = service.engine.clock.now().wall;
     let last = catalog.last_slot(&group.name).await?;
     for row in catalog.unfinished_slots(&group.name).await? {
         match row.state {
@@ -73,12 +131,13 @@ async fn start(service: &Service, group: &Group, schedule: &Schedule) -> Result<
             _ => {}
         }
     }
-    if let Some(last) = last {
+    // A slot that this schedule does not have was another one's: since when this one is in force is not known.
+    if let Some(last) = last.filter(|last| has_slot(schedule, last.slot)) {
         for slot in slots_between(schedule, last.slot, now, MOST_MISSED) {
             miss(service, group, slot, &not_running()).await;
         }
     }
-    Ok(now)
+    Ok(())
 }
 
 fn not_running() -> Reason {
@@ -107,7 +166,7 @@ async fn wait_until(service: &Service, clockwork: &Clockwork, instant: Timestamp
 }
 
 /// One slot: decided in the catalog, so that it runs at most once.
-async fn run_slot(service: &Service, group: &Group, schedule: &Schedule, slot: Timestamp) {
+async fn run_slot(service: &Service, its: &Current, group: &Group, slot: Timestamp) {
     let catalog = &service.engine.catalog;
     match catalog.start_slot(&group.name, slot).await {
         Ok(true) => {}
@@ -118,20 +177,28 @@ async fn run_slot(service: &Service, group: &Group, schedule: &Schedule, slot: T
             return miss(service, group, slot, &reason).await;
         }
     }
-    if !attempts(service, group, schedule, slot).await {
+    let came = attempts(service, its, slot).await;
+    if came == Came::Busy {
         let reason = Reason::new(Code::Busy, "the group was in another window until the starting deadline");
         return miss(service, group, slot, &reason).await;
+    }
+    if came == Came::Withdrawn {
+        tracing::info!(group = %group.name, "slot {slot} is given up: the config has it no more");
     }
     if let Err(error) = catalog.finish_slot(&group.name, slot).await {
         catalog_failed(service, group, &error).await;
     }
 }
 
-/// Whether a window was begun at all.
-async fn attempts(service: &Service, group: &Group, schedule: &Schedule, slot: Timestamp) -> bool {
+/// Begins windows, each by the config as it is then.
+async fn attempts(service: &Service, its: &Current, slot: Timestamp) -> Came {
     let mut discarded = 0;
     let mut begun = false;
     loop {
+        let Some((group, schedule)) = its.with_slot(slot) else {
+            return if begun { Came::Begun } else { Came::Withdrawn };
+        };
+        let group = &group;
         let order = Order { trigger: Trigger::Schedule, slot: Some(slot), limit: None };
         let delay = match service.begin(group, order) {
             Err(busy) => {
@@ -147,20 +214,20 @@ async fn attempts(service: &Service, group: &Group, schedule: &Schedule, slot: T
                         discarded += 1;
                         if discarded >= schedule.attempts {
                             tracing::warn!(group = %group.name, "slot {slot} is given up after {discarded} discarded windows");
-                            return begun;
+                            return Came::Begun;
                         }
                         schedule.retry_delay
                     }
-                    _ => return begun,
+                    _ => return Came::Begun,
                 }
             }
         };
         let next = service.engine.clock.now().wall + delay;
         if next > slot + schedule.starting_deadline {
             tracing::warn!(group = %group.name, "slot {slot} is given up: its starting deadline passed");
-            return begun;
+            return if begun { Came::Begun } else { Came::Busy };
         }
-        tokio::time::sleep(delay).await;
+        its.wait_for_slot(delay, slot).await;
         if let Err(error) = service.engine.catalog.count_attempt(&group.name, slot).await {
             catalog_failed(service, group, &error).await;
         }

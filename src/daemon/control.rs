@@ -2,6 +2,7 @@
 //! one a line.
 
 use super::Service;
+use super::reload::Outcome;
 use crate::domain::{Evidence, Interval, Member, Reason, Trigger, Verdict};
 use crate::engine::{Handle, Order, Status};
 use crate::tracking::Act;
@@ -14,7 +15,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The longest request.
 const LONGEST_REQUEST: u64 = 64 * 1024;
@@ -24,6 +25,8 @@ const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
 pub const HAND_LIMIT: Duration = Duration::from_secs(600);
 /// How long a concluded window may take to be recorded before its report says that it is not.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
+/// How long reading the config again may take, the start of a daemon before it included.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +42,8 @@ pub enum Request {
     Point { group: String, window: String, act: Act },
     /// The open windows; with a member's name, gives that member up.
     Recover { abandon: Option<String>, by: String },
+    /// Reads the config again.
+    Reload,
 }
 
 impl Request {
@@ -50,7 +55,7 @@ impl Request {
             | Self::Pause { group, .. }
             | Self::Unpause { group }
             | Self::Point { group, .. } => Some(group),
-            Self::Recover { .. } => None,
+            Self::Recover { .. } | Self::Reload => None,
         }
     }
 }
@@ -73,6 +78,8 @@ pub enum Response {
     Point {
         stores: BTreeMap<String, Option<String>>,
     },
+    /// What came of reading the config again.
+    Reload(Outcome),
     Failed {
         message: String,
     },
@@ -169,6 +176,7 @@ pub async fn handle(service: &Service, request: Request, responses: mpsc::Sender
         Request::Point { group, window, act } => point(service, &group, &window, act).await,
         Request::Recover { abandon: Some(member), by } => abandon(service, &member, &by),
         Request::Recover { abandon: None, .. } => Response::Open { windows: open_windows(service) },
+        Request::Reload => reload(service).await,
     };
     let _ = responses.send(last).await;
 }
@@ -180,7 +188,8 @@ async fn begin(
     limit: Option<Duration>,
     responses: &mpsc::Sender<Response>,
 ) -> Response {
-    let Some(group) = service.engine.config().groups.get(group) else {
+    let config = service.engine.config();
+    let Some(group) = config.groups.get(group) else {
         return Response::Failed { message: format!("the daemon's config has no group {group}") };
     };
     match service.begin(group, Order { trigger, slot: None, limit }) {
@@ -214,7 +223,8 @@ async fn follow(mut handle: Handle, trigger: Trigger, responses: &mpsc::Sender<R
 }
 
 async fn point(service: &Service, group: &str, window: &str, act: Act) -> Response {
-    let Some(group) = service.engine.config().groups.get(group) else {
+    let config = service.engine.config();
+    let Some(group) = config.groups.get(group) else {
         return Response::Failed { message: format!("the daemon's config has no group {group}") };
     };
     let answers = service.followers.act(group, window, act).await;
@@ -226,6 +236,17 @@ async fn unpause(service: &Service, group: &str, responses: &mpsc::Sender<Respon
     let Some(handle) = service.engine.window_of(group) else { return Response::Idle };
     handle.open(Reason::new(crate::domain::Code::Opened, "a person opened it"));
     follow(handle, Trigger::Command, responses).await
+}
+
+/// At once where the daemon is at work; one that just starts reloads when it has recovered.
+async fn reload(service: &Service) -> Response {
+    let (who, outcome) = oneshot::channel();
+    let asked = service.reloads.get().is_some_and(|reloads| reloads.try_send(who).is_ok());
+    match tokio::time::timeout(RELOAD_LIMIT, outcome).await {
+        Ok(Ok(outcome)) => Response::Reload(outcome),
+        _ if !asked => Response::Failed { message: "there is nothing to reload here".to_owned() },
+        _ => Response::Failed { message: "the daemon has not come to it".to_owned() },
+    }
 }
 
 fn open_windows(service: &Service) -> Vec<Progress> {

@@ -1,15 +1,21 @@
 //! The daemon: schedules, supervision, shutdown, and the socket that the commands speak to.
 
 pub mod attempts;
+pub mod changes;
 pub mod client;
 pub mod control;
 mod coverage;
+mod current;
 mod events;
 pub mod followers;
+pub mod reload;
 pub mod rescue;
 pub mod run;
 pub mod schedule;
+mod seed;
+mod supervise;
 mod sweeps;
+mod tasks;
 mod watch;
 
 use crate::catalog::CatalogError;
@@ -17,8 +23,9 @@ use crate::config::Group;
 use crate::engine::{Busy, Engine, Handle, Order};
 use crate::tracking::Shared;
 use followers::Followers;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 /// How long a process that ends waits for the last events to be written.
@@ -29,6 +36,8 @@ const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 pub struct Service {
     pub engine: Engine,
     pub followers: Followers,
+    /// Whom to ask for a reload; nobody without a daemon.
+    reloads: Arc<OnceLock<mpsc::Sender<reload::Asked>>>,
     /// The tasks that tell Kubernetes of windows.
     telling: Arc<Mutex<JoinSet<()>>>,
 }
@@ -38,7 +47,7 @@ impl Service {
     pub fn new(engine: Engine) -> Self {
         let (clock, catalog, metrics) = (engine.clock, engine.catalog.clone(), engine.metrics.clone());
         let followers = Followers::new(Shared::new(clock, catalog, metrics, engine.aws.clone()));
-        Self { engine, followers, telling: Arc::default() }
+        Self { engine, followers, reloads: Arc::default(), telling: Arc::default() }
     }
 
     /// Begins a window of the group, and tells log, metrics and Kubernetes of it.
@@ -69,14 +78,18 @@ impl Service {
     /// Tells log, metrics and Kubernetes of a window that was begun.
     fn watch(&self, group: &str, handle: &Handle) {
         let watched = watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone());
-        let followers = self.followers.clone();
+        let (engine, followers, name) = (self.engine.clone(), self.followers.clone(), group.to_owned());
         tokio::spawn(async move {
             watched.await;
             followers.wake();
+            if !engine.config().groups.contains_key(&name) {
+                // It left the config meanwhile, and this was the last of it.
+                engine.metrics.group_gone(&name);
+            }
         });
         let mut telling = self.telling();
         while telling.try_join_next().is_some() {}
-        telling.spawn(events::tell(self.engine.finder.clone(), group.to_owned(), handle.clone()));
+        telling.spawn(events::tell(self.engine.finder(), group.to_owned(), handle.clone()));
     }
 
     /// Waits for what is still being told to Kubernetes, for a while.

@@ -1,15 +1,18 @@
 //! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
 
+use super::reload::{Reloads, Source};
 use super::rescue::{StillClosed, rescue};
-use super::schedule::{Clockwork, expected_interval, next_slot};
-use super::{Service, attempts, control, coverage, sweeps};
+use super::schedule::Clockwork;
+use super::seed::seed;
+use super::supervise::Supervisor;
+use super::{Service, control};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
-use crate::observe::metrics::{Metrics, WindowTotal};
+use crate::observe::metrics::Metrics;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,24 +100,37 @@ async fn open(finder: &Finder, signals: &mut Signals) -> Result<Result<Catalog, 
     Ok(opening.await)
 }
 
-/// Runs until a signal, then until everything is open.
+/// Runs until a signal, then until everything is open. `loaded` was read from `source`, which is read again when the
+/// config changes.
 ///
 /// # Errors
 /// Something it needs cannot be had: the catalog, an address, the socket. What a dead daemon left closed is open then.
-pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
+pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let service = service(config, &mut signals).await?;
+    let hangup = signal(SignalKind::hangup()).context("catch signals")?;
+    let service = service(Arc::new(loaded.config), &mut signals).await?;
+    let reloads = Reloads::new(service.engine.clone(), source, loaded.fingerprint);
+    let (ask, asked) = Reloads::line();
+    // Nobody else sets it.
+    let _ = service.reloads.set(ask);
     let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
     let recovered = service.recover().await?;
     // From the first scrape on, counters say what the catalog says.
-    let seeded = seed(&service).await;
+    let seeded = seed(&service, &service.engine.config()).await;
     let problem = match serve(&service, &health, dropped, &mut tasks).await {
         Err(error) => Some(error),
         Ok(()) => {
             tasks.spawn(beat(service.clone(), health.clone()));
-            tasks.spawn(begin(service.clone(), health.clone(), recovered, seeded));
+            let (begun, health) = (service.clone(), health.clone());
+            tasks.spawn(async move {
+                let supervisor = begin(&begun, &health, recovered, seeded).await;
+                tokio::select! {
+                    () = supervise(supervisor, &health) => {}
+                    () = reloads.run(hangup, asked) => {}
+                }
+            });
             tokio::select! {
                 () = signals.next() => None,
                 Some(ended) = tasks.join_next() => Some(died(ended)),
@@ -145,7 +161,8 @@ async fn serve(
     dropped: ErrorCounter,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let daemon = &service.engine.config().daemon;
+    let config = service.engine.config();
+    let daemon = &config.daemon;
     if let Some(address) = daemon.http {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
         tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
@@ -166,8 +183,13 @@ fn died(ended: Result<(), tokio::task::JoinError>) -> anyhow::Error {
     }
 }
 
-/// The rest of a start: integrity, metrics, schedules. Then it supervises them for ever.
-async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mut seeded: Result<(), CatalogError>) {
+/// The rest of a start: integrity and metrics. Answers with what follows the config from then on.
+async fn begin(
+    service: &Service,
+    health: &Health,
+    recovered: Vec<Handle>,
+    mut seeded: Result<(), CatalogError>,
+) -> Option<Supervisor> {
     let opened = async {
         for mut handle in recovered {
             handle.seen_open().await;
@@ -181,73 +203,38 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
         service.engine.metrics.catalog_failed();
         health.unready(CATALOG, error.to_string());
         tracing::error!("check the catalog: {error}; no schedule runs");
-        std::future::pending::<()>().await;
+        return None;
     }
+    let config = service.engine.config();
     while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
         tracing::error!("read the catalog: {error}");
         tokio::time::sleep(Duration::from_secs(5)).await;
-        seeded = seed(&service).await;
+        seeded = seed(service, &config).await;
     }
     if let Err(error) = service.engine.catalog.drop_stray_captures().await {
         tracing::warn!("delete what windows left that a daemon died over: {error}");
     }
     health.ready(CATALOG);
-    let mut tasks = JoinSet::new();
     match Clockwork::start().await {
-        Ok(clockwork) => {
-            for group in service.engine.config().groups.values() {
-                tasks.spawn(sweeps::sweep_for_ever(service.clone(), group.clone()));
-                service.followers.start(group, &mut tasks);
-                if let Some(schedule) = &group.schedule {
-                    let (service, clockwork) = (service.clone(), clockwork.clone());
-                    tasks.spawn(attempts::follow(service, clockwork, group.clone(), schedule.clone()));
-                }
-            }
-            if let Some(every) = service.engine.config().daemon.coverage_interval {
-                tasks.spawn(coverage::look_for_ever(service.clone(), every));
-            }
-            health.ready(SCHEDULES);
-            tracing::info!("ready: {} groups", service.engine.config().groups.len());
-        }
-        Err(error) => tracing::error!("start the schedules: {error}"),
-    }
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            health.unready(SCHEDULES, error.to_string());
-            tracing::error!("a group's task died: {error}");
-            return;
+        Ok(clockwork) => Some(Supervisor::new(service.clone(), clockwork, &config)),
+        Err(error) => {
+            tracing::error!("start the schedules: {error}");
+            None
         }
     }
-    std::future::pending::<()>().await;
 }
 
-async fn seed(service: &Service) -> Result<(), CatalogError> {
-    let catalog = &service.engine.catalog;
-    let totals = catalog.totals().await?.into_iter().map(|total| WindowTotal {
-        group: total.group,
-        verdict: total.verdict,
-        reason: total.reason_code,
-        count: total.count,
-    });
-    let known = totals.filter(|total| service.engine.config().groups.contains_key(&total.group)).collect::<Vec<_>>();
-    service.engine.metrics.seed(&known);
-    let now = service.engine.clock.now().wall;
-    for group in service.engine.config().groups.values() {
-        let seen = catalog.group_seen(&group.name, now).await?;
-        let last = catalog.last_consistent(&group.name).await?;
-        let metrics = &service.engine.metrics;
-        metrics.group_known(&group.name, &group.window, seen, last);
-        for store in group.stores.values() {
-            metrics.store_known(&group.name, &store.name, store.materializes());
-            let sums = catalog.materialized(&group.name, &store.name).await?;
-            metrics.materialized(&group.name, store, sums.restored, sums.restored_bytes);
-        }
-        if let Some(schedule) = &group.schedule {
-            metrics.scheduled(&group.name, next_slot(schedule, now), expected_interval(schedule, now));
-        }
-    }
-    Ok(())
+/// Supervises what the config asks for, for ever; comes back when a part of it died.
+async fn supervise(supervisor: Option<Supervisor>, health: &Health) {
+    let Some(supervisor) = supervisor else { return std::future::pending().await };
+    let ready = |config: &Config| {
+        health.ready(SCHEDULES);
+        tracing::info!("ready: {} groups", config.groups.len());
+    };
+    let error = supervisor.run(ready).await;
+    health.unready(SCHEDULES, error.to_string());
+    tracing::error!("a group's task died: {error}");
 }
 
 async fn beat(service: Service, health: Arc<Health>) {

@@ -17,6 +17,12 @@ pub fn next_slot(schedule: &Schedule, after: Timestamp) -> Option<Timestamp> {
     Timestamp::from_second(slot.timestamp()).ok()
 }
 
+/// Whether the schedule has this slot.
+#[must_use]
+pub fn has_slot(schedule: &Schedule, slot: Timestamp) -> bool {
+    next_slot(schedule, slot - Duration::from_secs(1)) == Some(slot)
+}
+
 /// The slots after an instant up to and including another, at most `most`.
 #[must_use]
 pub fn slots_between(schedule: &Schedule, after: Timestamp, until: Timestamp, most: usize) -> Vec<Timestamp> {

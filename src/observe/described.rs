@@ -130,6 +130,14 @@ metrics! {
         "Whether /healthz says alive: the daemon's loop was heard of lately.";
     LOG_DROPPED: Counter "stillpoint_log_lines_dropped_total" &[], "lines",
         "Log lines dropped because standard error did not take them.";
+    CONFIG_RELOADS: Counter "stillpoint_config_reloads_total" &["outcome"], "reloads",
+        "Configs that were read while the daemon ran, since the process started: `applied`, `refused` (the old one goes on), `unchanged`.";
+    CONFIG_SUCCESSFUL: Gauge "stillpoint_config_last_reload_successful" &[], "0 or 1",
+        "Whether the config as it lies in its files is the one that runs; 0 from a refused one on.";
+    CONFIG_SUCCESS: Gauge "stillpoint_config_last_reload_success_timestamp_seconds" &[], "Unix time",
+        "When a config was taken up, or found unchanged by whoever asked for a reload, for the last time.";
+    CONFIG_INFO: Gauge "stillpoint_config_info" &["hash"], "1",
+        "A short hash of the files and variables that make up the config that runs; the value is always 1.";
     BUILD: Gauge "stillpoint_build_info" &["version"], "1",
         "The version that runs; the value is always 1.";
     START_TIME: Gauge "stillpoint_start_time_seconds" &[], "Unix time",

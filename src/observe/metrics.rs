@@ -1,5 +1,6 @@
 //! The daemon's metrics in the words of the design, on a registry of their own.
 
+use super::config::Configs;
 use super::described::{self, Description};
 use super::health::Health;
 use super::stores::Stores;
@@ -45,6 +46,7 @@ pub struct Metrics {
     loop_alive: IntGauge,
     log_dropped: IntCounter,
     pub(super) stores: Stores,
+    pub(super) configs: Configs,
     /// Which series there are, so that those of what vanished can be removed.
     series: Mutex<Series>,
 }
@@ -163,6 +165,7 @@ impl Metrics {
             loop_alive: keep(r, IntGauge::with_opts(opts(&d::LOOP_ALIVE))?)?,
             log_dropped: keep(r, IntCounter::with_opts(opts(&d::LOG_DROPPED))?)?,
             stores: Stores::new(r)?,
+            configs: Configs::new(r)?,
             series: Mutex::default(),
             registry: registry.clone(),
         };
@@ -311,6 +314,12 @@ impl Metrics {
         for (namespace, count) in namespaces {
             self.unlisted.with_label_values(&[context, namespace]).set(number(*count));
         }
+    }
+
+    /// Nobody looks over all namespaces any more.
+    pub fn unlisted_gone(&self) {
+        self.series().namespaces.clear();
+        self.unlisted.reset();
     }
 
     /// How many members of the group's open intents are not yet known to be open.

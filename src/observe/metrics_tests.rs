@@ -47,6 +47,7 @@ pub fn lived_in() -> Metrics {
     metrics.catalog_failed();
     metrics.catalog_size(4096);
     metrics.log_lines_dropped(7);
+    metrics.config_begun("0a1b2c3d4e5f", at(1_700_000_000));
     a_day_of_a_store(&metrics);
     metrics
 }

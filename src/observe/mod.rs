@@ -1,5 +1,6 @@
 //! What the daemon tells the outside: metrics, health, logs. Nothing here decides anything.
 
+pub mod config;
 pub mod described;
 pub mod health;
 pub mod log;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// How long it waits when the catalog could not be read or written.
 const CATALOG_AGAIN: Duration = Duration::from_secs(5);
@@ -66,8 +67,17 @@ impl Follower {
         Self { shared, group, config, store, commands, news, followed, working, look_again: None, sweep_at }
     }
 
-    /// Follows for ever.
-    pub async fn run(mut self) {
+    /// Follows until it is told to stop. What it was at goes on with the store's next follower, as after a crash; all
+    /// that it started has ended when it comes back.
+    pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.follow() => {}
+            () = stop.cancelled() => {}
+        }
+        self.working.shutdown().await;
+    }
+
+    async fn follow(&mut self) {
         loop {
             let wait = match self.round().await {
                 Ok(()) => self.next(),

@@ -112,3 +112,28 @@ async fn metrics_are_told_from_the_catalog() {
     assert_eq!(catalog.totals().await.unwrap(), expected);
     assert!(catalog.size_bytes().await.unwrap() >= 4096);
 }
+
+#[tokio::test]
+async fn another_schedule_takes_back_what_was_planned_and_nothing_else() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    for slot in [0, 60, 120, 180] {
+        catalog.plan_slot("payments", at(slot)).await.unwrap();
+    }
+    catalog.plan_slot("other", at(120)).await.unwrap();
+    catalog.start_slot("payments", at(120)).await.unwrap();
+    assert!(catalog.plan_anew("payments", at(30), Some(at(90))).await.unwrap());
+    let left =
+        |rows: Vec<stillpoint::catalog::SlotRow>| rows.into_iter().map(|row| (row.slot, row.state)).collect::<Vec<_>>();
+    let passed = (at(0), SlotState::Planned);
+    let expected = [passed, (at(90), SlotState::Planned), (at(120), SlotState::Running)];
+    assert_eq!(
+        left(catalog.unfinished_slots("payments").await.unwrap()),
+        expected,
+        "what has passed is still to be told"
+    );
+    assert!(!catalog.plan_anew("payments", at(30), Some(at(90))).await.unwrap(), "again is harmless");
+    assert!(catalog.plan_anew("payments", at(30), None).await.unwrap(), "no schedule has no slot");
+    assert_eq!(left(catalog.unfinished_slots("payments").await.unwrap()), [passed, (at(120), SlotState::Running)]);
+    assert_eq!(left(catalog.unfinished_slots("other").await.unwrap()), [(at(120), SlotState::Planned)]);
+}

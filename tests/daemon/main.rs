@@ -7,6 +7,7 @@ mod foreign;
 mod hand;
 mod limits;
 mod names;
+mod reloads;
 mod rig;
 mod schedules;
 mod second;
