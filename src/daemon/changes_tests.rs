@@ -33,10 +33,12 @@ fn the_same_settings_in_other_words_change_nothing() {
 #[test]
 fn groups_that_come_go_and_change_are_named_with_their_parts() {
     let old = groups(&["a", "b", "c"]);
-    let new = groups(&["a", "b", "d"]).replacen("0 3 * * *'}", "0 4 * * *'}, window: {hold: 3s}, coverage: warn", 1);
+    let store = "stores: {s: {rds: {region: us-east-1, instance: i}}}";
+    let other = format!("0 4 * * *'}}, window: {{hold: 5s}}, {store}");
+    let new = groups(&["a", "b", "d"]).replacen("0 3 * * *'}", &other, 1);
     let changes = changes(&old, &new);
     assert_eq!((&changes.added[..], &changes.removed[..]), (&["d".to_owned()][..], &["c".to_owned()][..]));
-    assert_eq!(changes.to_string(), "added d; removed c; changed a (schedule, window, coverage)");
+    assert_eq!(changes.to_string(), "added d; removed c; changed a (schedule, window, stores)");
     assert!(!changes.daemon);
 }
 

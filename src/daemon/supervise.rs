@@ -62,7 +62,7 @@ impl Supervisor {
                     true
                 }
             };
-            if let Some(ready) = ready.take() {
+            if let Some(ready) = ready.take_if(|_| !failed) {
                 ready(&config);
             }
             tokio::select! {
@@ -151,7 +151,14 @@ impl Supervisor {
             }
             return;
         };
-        match (engine.config().groups.get(name), &task) {
+        let config = engine.config();
+        let group = config.groups.get(name);
+        if let Task::Follower(_, store) = &task
+            && group.is_none_or(|group| !group.stores.contains_key(store))
+        {
+            tracing::info!(group = %name, %store, "its restore points are followed no more; they stay as they are");
+        }
+        match (group, &task) {
             (Some(group), Task::Follower(_, store)) if !group.stores.contains_key(store) => {
                 engine.metrics.store_gone(name, store);
             }

@@ -86,7 +86,7 @@ mod tests {
     use crate::config::{Files, load};
 
     const GROUP: &str = "{schedule: {cron: '0 3 * * *'}, window: {hold: 10s}, clusters: {c: {product: custom, \
-                         addresses: ['127.0.0.1:1']}}, stores: {s: {rds: {region: us-east-1, instance: i}}}}";
+                         addresses: ['127.0.0.1:1']}}, stores: {s: {dynamodb: {region: us-east-1, tables: {include: ['i.*']}}}}}";
 
     fn config(yaml: &str) -> Config {
         let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn two() -> String {
-        let other = GROUP.replace("127.0.0.1:1", "127.0.0.1:2").replace("instance: i", "instance: j");
+        let other = GROUP.replace("127.0.0.1:1", "127.0.0.1:2").replace("us-east-1", "us-west-2");
         format!("daemon: {{coverage_interval: none}}\ngroups:\n  a: {GROUP}\n  b: {other}\n")
     }
 
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_changed_store_ends_its_follower_before_another_starts() {
-        let moved = two().replace("instance: i", "instance: k");
+        let moved = two().replacen("i.*", "k.*", 1);
         let both = vec![sweep("a"), follower("a")];
         assert_eq!(changes(&two(), &moved), (both.clone(), both));
     }
