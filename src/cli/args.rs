@@ -130,7 +130,7 @@ pub enum Command {
         #[arg(long, value_name = "MEMBER")]
         abandon: Option<String>,
     },
-    /// The daemon reads its config again, and says what changed; it does so by itself when a file changes
+    /// The daemon reads its config again, and says what changed
     Reload,
     /// The Roles that the config needs in Kubernetes, for kubectl apply -f -
     Rbac {
