@@ -10,10 +10,11 @@ use super::tasks::{Task, Terms, difference, wanted};
 use super::{Service, attempts, coverage, sweeps};
 use crate::catalog::CatalogError;
 use crate::config::{Config, Group};
-use std::collections::{BTreeMap, HashMap};
+use futures_util::future::{BoxFuture, FutureExt};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::{Id, JoinError, JoinSet};
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How long after the catalog failed it is asked again.
@@ -23,8 +24,8 @@ const CATALOG_AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Supervisor {
     service: Service,
     clockwork: Clockwork,
-    tasks: JoinSet<()>,
-    names: HashMap<Id, Task>,
+    /// Each answers with its name.
+    tasks: JoinSet<Task>,
     running: BTreeMap<Task, Terms>,
     stops: BTreeMap<Task, CancellationToken>,
     /// The groups whose metrics are there, as they were then.
@@ -40,7 +41,6 @@ impl Supervisor {
             service,
             clockwork,
             tasks: JoinSet::new(),
-            names: HashMap::new(),
             running: BTreeMap::new(),
             stops: BTreeMap::new(),
             seeded: seeded.groups.clone(),
@@ -66,8 +66,8 @@ impl Supervisor {
                 ready(&config);
             }
             tokio::select! {
-                Some(ended) = self.tasks.join_next_with_id() => match ended {
-                    Ok((id, ())) => self.ended(id),
+                Some(ended) = self.tasks.join_next() => match ended {
+                    Ok(task) => self.ended(&task),
                     Err(error) => return error,
                 },
                 Ok(()) = environments.changed() => {}
@@ -108,42 +108,49 @@ impl Supervisor {
     }
 
     fn start(&mut self, config: &Config, task: Task, terms: Terms) {
-        let (service, stop) = (self.service.clone(), CancellationToken::new());
-        let stopped = stop.clone();
-        let handle = match (&task, &terms) {
-            (Task::Slots(name), _) => {
-                let its = Current::new(&service.engine, name);
-                self.tasks.spawn(attempts::follow(service, self.clockwork.clone(), its, !self.begun))
-            }
-            (_, Terms::Sweep { group, every }) => {
-                let sweeps = sweeps::sweep_for_ever(service, group.clone(), *every);
-                self.tasks.spawn(async move {
-                    stopped.run_until_cancelled(sweeps).await;
-                })
-            }
-            (Task::Follower(group, _), Terms::Follower { store, .. }) => {
-                let Some(group) = config.groups.get(group) else { return };
-                let follower = service.followers.follower(&Arc::new(group.clone()), store);
-                self.tasks.spawn(follower.run(stopped))
-            }
-            (_, Terms::Coverage { every }) => {
-                let looks = coverage::look_for_ever(service, *every);
-                self.tasks.spawn(async move {
-                    stopped.run_until_cancelled(looks).await;
-                })
-            }
-            _ => return,
-        };
-        self.names.insert(handle.id(), task.clone());
+        let stop = CancellationToken::new();
+        let Some(work) = self.work(config, &task, &terms, stop.clone()) else { return };
+        let name = task.clone();
+        self.tasks.spawn(async move {
+            work.await;
+            name
+        });
         self.stops.insert(task.clone(), stop);
         self.running.insert(task, terms);
     }
 
+    /// None: the terms are another task's.
+    fn work(
+        &self,
+        config: &Config,
+        task: &Task,
+        terms: &Terms,
+        stop: CancellationToken,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let service = self.service.clone();
+        Some(match (task, terms) {
+            (Task::Slots(name), Terms::Slots) => {
+                let its = Current::new(&service.engine, name);
+                attempts::follow(service, self.clockwork.clone(), its, !self.begun).boxed()
+            }
+            (Task::Sweep(_), Terms::Sweep { group, every }) => {
+                until(stop, sweeps::sweep_for_ever(service, group.clone(), *every).boxed())
+            }
+            (Task::Follower(group, _), Terms::Follower { store, .. }) => {
+                let group = Arc::new(config.groups.get(group)?.clone());
+                service.followers.follower(&group, store).run(stop).boxed()
+            }
+            (Task::Coverage, Terms::Coverage { every }) => {
+                until(stop, coverage::look_for_ever(service, *every).boxed())
+            }
+            _ => return None,
+        })
+    }
+
     /// A task has ended: the series of what left the config go with the last one.
-    fn ended(&mut self, id: Id) {
-        let Some(task) = self.names.remove(&id) else { return };
-        self.running.remove(&task);
-        self.stops.remove(&task);
+    fn ended(&mut self, task: &Task) {
+        self.running.remove(task);
+        self.stops.remove(task);
         let engine = &self.service.engine;
         let Some(name) = task.group() else {
             if engine.config().daemon.coverage_interval.is_none() {
@@ -153,12 +160,12 @@ impl Supervisor {
         };
         let config = engine.config();
         let group = config.groups.get(name);
-        if let Task::Follower(_, store) = &task
+        if let Task::Follower(_, store) = task
             && group.is_none_or(|group| !group.stores.contains_key(store))
         {
             tracing::info!(group = %name, %store, "its restore points are followed no more; they stay as they are");
         }
-        match (group, &task) {
+        match (group, task) {
             (Some(group), Task::Follower(_, store)) if !group.stores.contains_key(store) => {
                 engine.metrics.store_gone(name, store);
             }
@@ -173,4 +180,12 @@ impl Supervisor {
             }
         }
     }
+}
+
+/// Works until it is told to stop, at whatever it is then: it only looks.
+fn until(stop: CancellationToken, work: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+    async move {
+        stop.run_until_cancelled(work).await;
+    }
+    .boxed()
 }
