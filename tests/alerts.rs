@@ -225,6 +225,19 @@ fn an_alert_about_stores_without_one_of_its_arms_fails_a_fixture() {
     each_is_noticed(&arms);
 }
 
+#[test]
+fn an_alert_about_notifications_without_one_of_its_arms_fails_a_fixture() {
+    let arms = [
+        ("StillpointNotificationsFailing", "> 900", "> 1e12"),
+        ("StillpointNotificationsFailing", "> 900", "> 60"),
+        ("StillpointNotificationsFailing", "[1h])) > 0", "[1h])) > 1e9"),
+        ("StillpointNotificationsFailing", "[1h])) > 0", "[1h])) >= 0"),
+        ("StillpointNotificationsFailing", "{outcome=\"given_up\"}", ""),
+        ("StillpointNotificationsFailing", "min without (instance, pod)", "min without (pod)"),
+    ];
+    each_is_noticed(&arms);
+}
+
 /// A fixture fails with the third in place of the second in the rule that is named first.
 fn each_is_noticed(arms: &[(&str, &str, &str)]) {
     for (alert, arm, broken) in arms.iter().copied() {

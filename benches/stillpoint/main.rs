@@ -7,6 +7,7 @@
 
 mod appends;
 mod fan_out;
+mod history;
 mod kubernetes;
 mod members;
 mod program;
@@ -53,6 +54,9 @@ fn main() {
     }
     if wanted("appends") {
         appends::measure(&mut table);
+    }
+    if wanted("history") {
+        history::measure(&mut table);
     }
     if wanted("simulation") {
         simulation::rate(&mut table);

@@ -1,11 +1,11 @@
 //! Scheduled instants: planned, run at most once, done or missed.
 
-use super::append::{count, save};
+use super::append::{count, happening, save};
 use super::error::{CatalogError, During};
 use super::rows::WindowRow;
 use super::{Catalog, sql};
-use crate::domain::{Reason, Trigger, Verdict};
-use crate::window::Phase;
+use crate::domain::{Notice, Reason, Trigger, Verdict};
+use crate::window::{Phase, Report};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
@@ -75,20 +75,28 @@ impl Catalog {
     /// The disk, or a later epoch.
     pub async fn miss_slot(&self, group: &str, slot: Timestamp, reason: &Reason) -> Result<bool, CatalogError> {
         let (row, epoch) = (missed(group, slot, reason), self.epoch());
-        self.change(
-            "miss a slot",
-            Box::new(move |connection| {
-                Box::pin(async move {
-                    if !set(connection, "miss a slot", sql::MISS_SLOT, &row.group, slot, epoch).await? {
-                        return Ok(false);
-                    }
-                    save(connection, &row).await?;
-                    count(connection, &row).await?;
-                    Ok(true)
-                })
-            }),
-        )
-        .await
+        let (outbox, at) = (self.outbox.clone(), crate::clock::wall());
+        let changed = self
+            .change(
+                "miss a slot",
+                Box::new(move |connection| {
+                    Box::pin(async move {
+                        if !set(connection, "miss a slot", sql::MISS_SLOT, &row.group, slot, epoch).await? {
+                            return Ok(false);
+                        }
+                        save(connection, &row).await?;
+                        count(connection, &row).await?;
+                        if !outbox.is_empty() {
+                            let report = Report::missed(row.window, row.group, slot, row.reasons);
+                            outbox.put(connection, epoch, &happening(Notice::SlotMissed, &report, at)?).await?;
+                        }
+                        Ok(true)
+                    })
+                }),
+            )
+            .await;
+        self.outbox.wake();
+        changed
     }
 
     async fn change_slot(

@@ -7,6 +7,20 @@ macro_rules! window_columns {
     };
 }
 
+/// Windows from before $1 that have ended, that can be restored to in no store, that have no backup or temporary table
+/// of ours, and that are not the last consistent ones of their groups.
+macro_rules! prunable {
+    () => {
+        "windows.started < $1 AND windows.verdict IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM tracks WHERE tracks.window_id = windows.window_id \
+         AND tracks.state NOT IN ('lost', 'expired')) \
+         AND NOT EXISTS (SELECT 1 FROM copies WHERE copies.window_id = windows.window_id \
+         AND copies.step NOT IN ('failed', 'expired')) \
+         AND (windows.restore_point IS NULL OR EXISTS (SELECT 1 FROM windows AS later \
+         WHERE later.group_name = windows.group_name AND later.restore_point > windows.restore_point))"
+    };
+}
+
 /// Restore points, each with its tracks: one row a track, or one without any.
 macro_rules! points {
     ($which:literal) => {
@@ -109,6 +123,7 @@ pub(super) const INSERT_TRACK: &str = "INSERT INTO tracks \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 pub(super) const UPDATE_TRACK: &str = "UPDATE tracks SET state = $3, changed_at = $4, epoch = $5, body = $6 \
      WHERE window_id = $1 AND store_name = $2";
+pub(super) const STATE_OF_TRACK: &str = "SELECT state FROM tracks WHERE window_id = $1 AND store_name = $2";
 pub(super) const LIVE_TRACKS: &str = "SELECT window_id, store_name, state, body FROM tracks \
      WHERE group_name = $1 AND store_name = $2 AND state NOT IN ('lost', 'expired') ORDER BY restore_point";
 pub(super) const TRACKS: &str =
@@ -135,6 +150,42 @@ pub(super) const COUNT_RESTORED: &str = "INSERT INTO restored (group_name, store
      VALUES ($1, $2, 1, $3) ON CONFLICT (group_name, store_name) \
      DO UPDATE SET tables = restored.tables + 1, bytes = restored.bytes + excluded.bytes";
 pub(super) const RESTORED: &str = "SELECT tables, bytes FROM restored WHERE group_name = $1 AND store_name = $2";
+
+/// In order of writing: there is one writer.
+pub(super) const PUT: &str = "INSERT INTO outbox (listener, event_id, sequence, written_at, epoch, body) \
+     VALUES ($1, $2, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM outbox WHERE listener = $1), $3, $4, $5) \
+     ON CONFLICT (listener, event_id) DO NOTHING";
+pub(super) const WAITING: &str = "SELECT event_id, written_at FROM outbox WHERE listener = $1 ORDER BY sequence";
+pub(super) const MESSAGE: &str = "SELECT body FROM outbox WHERE listener = $1 AND event_id = $2";
+pub(super) const TOLD: &str = "DELETE FROM outbox WHERE listener = $1 AND event_id = $2";
+pub(super) const GIVE_UP_OLD: &str = "DELETE FROM outbox WHERE listener = $1 AND written_at < $2";
+pub(super) const GIVE_UP_MANY: &str = "DELETE FROM outbox WHERE listener = $1 AND sequence <= \
+     (SELECT sequence FROM outbox WHERE listener = $1 ORDER BY sequence DESC LIMIT 1 OFFSET $2)";
+pub(super) const ADDRESSED: &str = "SELECT DISTINCT listener FROM outbox";
+pub(super) const FORGET: &str = "DELETE FROM outbox WHERE listener = $1";
+
+pub(super) const STALE: &str = concat!(
+    "SELECT started, window_id FROM windows WHERE (started, window_id) > ($2, $3) AND ",
+    prunable!(),
+    " ORDER BY started, window_id LIMIT $4"
+);
+pub(super) const IS_STALE: &str = concat!("SELECT COUNT(*) FROM windows WHERE window_id = $2 AND ", prunable!());
+pub(super) const FAILED_COPIES: &str = "SELECT window_id, store_name, source, step, body FROM copies \
+     WHERE window_id = $1 AND step = 'failed'";
+pub(super) const PRUNE_COPIES: &str = "DELETE FROM copies WHERE window_id = $1 AND (store_name, source) IN \
+     (SELECT store_name, source FROM copies WHERE window_id = $1 ORDER BY store_name, source LIMIT $2)";
+/// What refers to others before those.
+pub(super) const PRUNE_WINDOW: [&str; 4] = [
+    "DELETE FROM tracks WHERE window_id = $1",
+    "DELETE FROM captures WHERE window_id = $1",
+    "DELETE FROM events WHERE window_id = $1",
+    "DELETE FROM windows WHERE window_id = $1",
+];
+/// Never a group's last slot: from it on the daemon looks for those that were missed.
+pub(super) const PRUNE_SLOTS: &str = "DELETE FROM slots WHERE (group_name, slot) IN \
+     (SELECT group_name, slot FROM slots WHERE slot < $1 AND state IN ('done', 'missed') AND EXISTS \
+     (SELECT 1 FROM slots AS later WHERE later.group_name = slots.group_name AND later.slot > slots.slot) \
+     ORDER BY slot LIMIT $2)";
 
 /// Taken at once: two writers must not both read before either writes.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";

@@ -22,7 +22,7 @@ mod yaml;
 pub use error::{Errors, Place, Problem};
 pub use model::{
     Aws, Cluster, Config, Connect, Coverage, Daemon, Dynamodb, Eks, Group, Keep, Kubernetes, Materialize, Namespace,
-    Orphans, Pods, Preflight, Prices, Schedule, Source, Store, StoreKind, Tls, WindowSettings,
+    Orphans, Pods, Preflight, Prices, Schedule, Secret, Source, Store, StoreKind, Tls, Url, Webhook, WindowSettings,
 };
 pub use schedule::parse as parse_cron;
 pub use schema::json_schema;

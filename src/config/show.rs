@@ -72,7 +72,7 @@ fn default(table: &mut Table, key: &str, value: &str) {
 }
 
 /// Keys whose null says none.
-const NULLABLE: [&str; 4] = ["http", "coverage_interval", "coordinator", "metadata"];
+const NULLABLE: [&str; 5] = ["http", "coverage_interval", "history", "coordinator", "metadata"];
 
 /// Puts the built-in defaults where nobody wrote anything.
 fn fill(merged: &mut Value, config: &Config) {
@@ -83,6 +83,7 @@ fn fill(merged: &mut Value, config: &Config) {
     default(daemon, "socket", &yaml::scalar(&config.daemon.socket.display().to_string()));
     default(daemon, "sweep_interval", defaults::SWEEP_INTERVAL);
     default(daemon, "coverage_interval", defaults::COVERAGE_INTERVAL);
+    default(daemon, "history", defaults::HISTORY);
     let groups = table(root, "groups");
     for (name, group) in &config.groups {
         let written = table(groups, name);
@@ -131,14 +132,16 @@ fn fill_stores(written: &mut Table, group: &Group) {
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 63] = [
+const ORDER: [&str; 71] = [
     "daemon",
     "groups",
+    "notifications",
     "catalog",
     "http",
     "socket",
     "sweep_interval",
     "coverage_interval",
+    "history",
     "schedule",
     "window",
     "coverage",
@@ -167,6 +170,12 @@ const ORDER: [&str; 63] = [
     "key_file",
     "stores",
     "keep",
+    "heartbeat",
+    "webhooks",
+    "url",
+    "secret_file",
+    "secret_env",
+    "types",
     "dynamodb",
     "rds",
     "aurora",

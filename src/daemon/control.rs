@@ -2,9 +2,10 @@
 //! one a line.
 
 use super::Service;
-use crate::domain::{Evidence, Interval, Member, Reason, Trigger, Verdict};
+use crate::domain::{Interval, Member, Reason, Trigger};
 use crate::engine::{Handle, Order, Status};
 use crate::tracking::Act;
+pub use crate::window::Report;
 use crate::window::{Input, State};
 use jiff::Timestamp;
 use rustix::fs::Mode;
@@ -90,24 +91,6 @@ pub struct Progress {
     pub doubtful: Vec<String>,
 }
 
-/// A window's end, as scripts read it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    pub window: String,
-    pub group: String,
-    pub verdict: Verdict,
-    pub reasons: Vec<Reason>,
-    pub pause_completed: Option<Timestamp>,
-    pub unpause_started: Option<Timestamp>,
-    pub restore_point: Option<Timestamp>,
-    pub quiet_seconds: Option<f64>,
-    pub closed_seconds: Option<f64>,
-    pub evidence: Evidence,
-    pub members: Vec<Member>,
-    /// False: the catalog has not taken the verdict yet.
-    pub recorded: bool,
-}
-
 impl Progress {
     /// What a status shows.
     #[must_use]
@@ -139,25 +122,25 @@ const fn state_name(state: State) -> &'static str {
     }
 }
 
-impl Report {
-    fn of(handle: &Handle, status: &Status) -> Option<Self> {
-        let outcome = status.outcome.clone()?;
-        let seconds = |duration: Duration| duration.as_secs_f64();
-        Some(Self {
-            window: handle.window.clone(),
-            group: status.plan.as_ref().map(|plan| plan.group.clone()).unwrap_or_default(),
-            verdict: outcome.verdict,
-            reasons: outcome.reasons,
-            pause_completed: status.pause_completed,
-            unpause_started: status.unpause_started.filter(|_| status.first_pause.is_some()),
-            restore_point: outcome.restore_point,
-            quiet_seconds: outcome.quiet.as_ref().map(Interval::length).map(seconds),
-            closed_seconds: outcome.closed.map(seconds),
-            evidence: status.evidence,
-            members: status.members.to_vec(),
-            recorded: status.finished,
-        })
-    }
+/// How a window ended; none before its verdict.
+fn report(handle: &Handle, status: &Status) -> Option<Report> {
+    let outcome = status.outcome.clone()?;
+    let seconds = |duration: Duration| duration.as_secs_f64();
+    Some(Report {
+        window: handle.window.clone(),
+        group: status.plan.as_ref().map(|plan| plan.group.clone()).unwrap_or_default(),
+        slot: status.plan.as_ref().and_then(|plan| plan.slot),
+        verdict: outcome.verdict,
+        reasons: outcome.reasons,
+        pause_completed: status.pause_completed,
+        unpause_started: status.unpause_started.filter(|_| status.first_pause.is_some()),
+        restore_point: outcome.restore_point,
+        quiet_seconds: outcome.quiet.as_ref().map(Interval::length).map(seconds),
+        closed_seconds: outcome.closed.map(seconds),
+        evidence: status.evidence,
+        members: status.members.to_vec(),
+        recorded: status.finished,
+    })
 }
 
 /// Carries a request out. The receiver may go away: a window that was begun goes on.
@@ -205,7 +188,7 @@ async fn follow(mut handle: Handle, trigger: Trigger, responses: &mpsc::Sender<R
         if status.concluded() {
             let _ = tokio::time::timeout(RECORD_LIMIT, handle.finished()).await;
             let status = handle.status.borrow().clone();
-            return Report::of(&handle, &status).map_or(Response::Idle, |report| Response::Ended(Box::new(report)));
+            return report(&handle, &status).map_or(Response::Idle, |report| Response::Ended(Box::new(report)));
         }
         if handle.status.changed().await.is_err() {
             return Response::Failed { message: format!("window {} ended without a verdict", handle.window) };

@@ -6,6 +6,7 @@ pub mod control;
 mod coverage;
 mod events;
 pub mod followers;
+mod history;
 pub mod rescue;
 pub mod run;
 pub mod schedule;
@@ -15,13 +16,14 @@ mod watch;
 use crate::catalog::CatalogError;
 use crate::config::Group;
 use crate::engine::{Busy, Engine, Handle, Order};
+use crate::notify::Notifier;
 use crate::tracking::Shared;
 use followers::Followers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// How long a process that ends waits for the last events to be written.
+/// How long a process that ends waits for the last events to be written and sent.
 const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the daemon and the commands without a daemon work with. Cheap to clone.
@@ -29,6 +31,8 @@ const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 pub struct Service {
     pub engine: Engine,
     pub followers: Followers,
+    /// Tells webhooks and heartbeats.
+    pub notifier: Notifier,
     /// The tasks that tell Kubernetes of windows.
     telling: Arc<Mutex<JoinSet<()>>>,
 }
@@ -37,8 +41,10 @@ impl Service {
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         let (clock, catalog, metrics) = (engine.clock, engine.catalog.clone(), engine.metrics.clone());
+        let notifier = Notifier::new(clock, catalog.clone(), metrics.clone());
+        notifier.configure(engine.config());
         let followers = Followers::new(Shared::new(clock, catalog, metrics, engine.aws.clone()));
-        Self { engine, followers, telling: Arc::default() }
+        Self { engine, followers, notifier, telling: Arc::default() }
     }
 
     /// Begins a window of the group, and tells log, metrics and Kubernetes of it.
@@ -79,12 +85,14 @@ impl Service {
         telling.spawn(events::tell(self.engine.finder.clone(), group.to_owned(), handle.clone()));
     }
 
-    /// Waits for what is still being told to Kubernetes, for a while.
+    /// Waits for what is still being told to Kubernetes, webhooks and heartbeats, for a while.
     pub async fn told(&self) {
         let mut telling = std::mem::take(&mut *self.telling());
         let all = async { while telling.join_next().await.is_some() {} };
-        // The windows have ended: an event that cannot be written by then is lost, and the log tells why.
-        let _ = tokio::time::timeout(EVENTS_LIMIT, all).await;
+        // The windows have ended: an event that cannot be written by then is lost, and the log tells why. What is for
+        // webhooks stays in the catalog.
+        let _ = tokio::time::timeout(EVENTS_LIMIT, async { tokio::join!(all, self.notifier.rested()) }).await;
+        self.notifier.stop();
     }
 
     fn telling(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {

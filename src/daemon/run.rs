@@ -2,7 +2,7 @@
 
 use super::rescue::{StillClosed, rescue};
 use super::schedule::{Clockwork, expected_interval, next_slot};
-use super::{Service, attempts, control, coverage, sweeps};
+use super::{Service, attempts, control, coverage, history, sweeps};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -22,6 +22,8 @@ use tracing_appender::non_blocking::ErrorCounter;
 const RECOVERY_WAIT: Duration = Duration::from_secs(10);
 /// How long the catalog may take to open before what it names is opened beside that.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
+/// How long schedules wait for the check of the catalog's file, which reads all of it; a large one goes on beside them.
+const CHECK_PATIENCE: Duration = Duration::from_millis(500);
 /// The daemon's loop comes round this often.
 const BEAT: Duration = Duration::from_secs(1);
 const BEAT_LIMIT: Duration = Duration::from_secs(10);
@@ -177,11 +179,11 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
         tracing::error!("what a dead daemon left closed does not open yet; its groups wait, the others go on");
     }
     health.ready(RECOVERY);
-    if let Err(error) = service.engine.catalog.integrity_check().await {
-        service.engine.metrics.catalog_failed();
-        health.unready(CATALOG, error.to_string());
-        tracing::error!("check the catalog: {error}; no schedule runs");
-        std::future::pending::<()>().await;
+    let mut checking = std::pin::pin!(service.engine.catalog.integrity_check());
+    let checked = tokio::time::timeout(CHECK_PATIENCE, &mut checking).await;
+    let mut still_checking = checked.is_err();
+    if let Ok(Err(error)) = checked {
+        return damaged(&service, &health, &error).await;
     }
     while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
@@ -189,9 +191,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
         tokio::time::sleep(Duration::from_secs(5)).await;
         seeded = seed(&service).await;
     }
-    if let Err(error) = service.engine.catalog.drop_stray_captures().await {
-        tracing::warn!("delete what windows left that a daemon died over: {error}");
-    }
+    tidy(&service).await;
     health.ready(CATALOG);
     let mut tasks = JoinSet::new();
     match Clockwork::start().await {
@@ -207,18 +207,52 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
             if let Some(every) = service.engine.config().daemon.coverage_interval {
                 tasks.spawn(coverage::look_for_ever(service.clone(), every));
             }
+            if let Some(history) = service.engine.config().daemon.history {
+                tasks.spawn(history::prune_for_ever(service.clone(), history));
+            }
             health.ready(SCHEDULES);
             tracing::info!("ready: {} groups", service.engine.config().groups.len());
         }
         Err(error) => tracing::error!("start the schedules: {error}"),
     }
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            health.unready(SCHEDULES, error.to_string());
-            tracing::error!("a group's task died: {error}");
-            return;
+    loop {
+        tokio::select! {
+            checked = &mut checking, if still_checking => {
+                still_checking = false;
+                if let Err(error) = checked {
+                    tasks.shutdown().await;
+                    return damaged(&service, &health, &error).await;
+                }
+            }
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    health.unready(SCHEDULES, error.to_string());
+                    tracing::error!("a group's task died: {error}");
+                    return;
+                }
+            }
+            else => std::future::pending::<()>().await,
         }
     }
+}
+
+/// Strikes what a dead daemon, or an older config, left in the catalog.
+async fn tidy(service: &Service) {
+    if let Err(error) = service.engine.catalog.drop_stray_captures().await {
+        tracing::warn!("delete what windows left that a daemon died over: {error}");
+    }
+    match service.engine.catalog.forget_others().await {
+        Ok(names) if names.is_empty() => {}
+        Ok(names) => tracing::warn!("what waited for {} is not told: they left the config", names.join(", ")),
+        Err(error) => tracing::warn!("strike what nobody listens for: {error}"),
+    }
+}
+
+/// Nothing runs on a catalog that is damaged, but the process stays: to be asked, and to open what is closed.
+async fn damaged(service: &Service, health: &Health, error: &CatalogError) {
+    service.engine.metrics.catalog_failed();
+    health.unready(CATALOG, error.to_string());
+    tracing::error!("check the catalog: {error}; no schedule runs");
     std::future::pending::<()>().await;
 }
 

@@ -118,6 +118,14 @@ metrics! {
         "Calls of AWS since the process started, by outcome: `ok`, `throttled`, `denied`, `lost` (nothing is known of it), `other`.";
     STORE_CLOCK: Gauge "stillpoint_store_clock_offset_seconds" &["group", "store", "bound"], "seconds",
         "The store's clock minus the daemon's, at the last window: at least (`low`) and at most (`high`).";
+    NOTIFICATIONS: Counter "stillpoint_notifications_total" &["webhook", "outcome"], "events",
+        "Events by what came of them since the process started: `delivered`, `retried` (sent in vain, to be sent again), `given_up` (not told in 24 h, more than 1000 waiting, or 410).";
+    NOTIFICATIONS_WAITING: Gauge "stillpoint_notifications_waiting" &["webhook"], "events",
+        "Events that a webhook has not taken yet; absent until it was looked at.";
+    NOTIFICATION_OLDEST: Gauge "stillpoint_notification_oldest_waiting_timestamp_seconds" &["webhook"], "Unix time",
+        "Since when the oldest event waits that a webhook has not taken; absent when none waits.";
+    HEARTBEATS: Counter "stillpoint_heartbeats_total" &["group", "outcome"], "requests",
+        "Heartbeats after consistent windows, by what came of them since the process started: `delivered`, `retried`, `given_up` (not taken within an hour, or before the next one).";
     CATALOG_APPEND: Histogram "stillpoint_catalog_append_seconds" &[], "seconds",
         "How long a durable append to the catalog took.";
     CATALOG_ERRORS: Counter "stillpoint_catalog_errors_total" &[], "errors",

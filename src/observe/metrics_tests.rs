@@ -1,3 +1,4 @@
+use super::super::notices::Sent;
 use super::*;
 use crate::config::{Aws, Dynamodb, Materialize, Orphans, Preflight, Prices, Store, StoreKind};
 use crate::tracking::copy::Step;
@@ -48,6 +49,11 @@ pub fn lived_in() -> Metrics {
     metrics.catalog_size(4096);
     metrics.log_lines_dropped(7);
     a_day_of_a_store(&metrics);
+    metrics.webhook_known("ops");
+    metrics.notified("ops", Sent::GivenUp, 2);
+    metrics.notifications_waiting("ops", 3, Some(at(1_700_003_605)));
+    metrics.heartbeat_known("payments");
+    metrics.heartbeat("payments", Sent::Delivered, 1);
     metrics
 }
 

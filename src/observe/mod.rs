@@ -4,6 +4,7 @@ pub mod described;
 pub mod health;
 pub mod log;
 pub mod metrics;
+pub mod notices;
 mod stores;
 
 pub use health::Health;

@@ -3,8 +3,10 @@
 //! Names have optional values too: a name with nothing below it is told as such, not taken back from the layer below.
 //! The docstrings here are the descriptions in the JSON Schema.
 
+mod notifications;
 mod stores;
 
+pub use notifications::{Notifications, Webhook};
 pub use stores::{Dynamodb, Keep, Materialize, Orphans, Postgresql, Preflight, Prices, Store, Tables};
 
 use crate::domain::Product;
@@ -16,7 +18,7 @@ use std::fmt;
 
 /// A Stillpoint environment, or one layer of it. Files are overlaid from left to right: mappings are merged, everything else is replaced.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with the keys daemon and groups")]
+#[serde(deny_unknown_fields, expecting = "a mapping with the keys daemon, groups and notifications")]
 #[schemars(title = "Stillpoint environment")]
 pub struct Root {
     /// What belongs to the process, not to a group.
@@ -25,6 +27,8 @@ pub struct Root {
     #[serde(default)]
     #[schemars(schema_with = "names::<Group>")]
     pub groups: Option<BTreeMap<String, Option<Group>>>,
+    /// Whom the daemon tells of windows and restore points.
+    pub notifications: Option<Notifications>,
 }
 
 /// What belongs to the process, not to a group.
@@ -48,6 +52,10 @@ pub struct Daemon {
     pub coverage_interval: Option<Option<Span>>,
     /// Globs over the names of workloads that the look over all namespaces leaves out, such as `test-*`.
     pub ignore: Option<Vec<String>>,
+    /// How long windows, slots and restore points that are over are kept in the catalog, such as 400d; `none` (or null): for ever. Default: 400d.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(schema_with = "span_or_none")]
+    pub history: Option<Option<Span>>,
 }
 
 /// A consistency group: the clusters and stores that must be restored to the same instant.
@@ -72,6 +80,8 @@ pub struct Group {
     pub stores: Option<BTreeMap<String, Option<Store>>>,
     /// Which restore points' backups are kept; without it, all. Belongs to groups with a DynamoDB store that materializes.
     pub keep: Option<Keep>,
+    /// A dead man's switch: a URL, http:// or https://, that is fetched (GET) after each consistent window.
+    pub heartbeat: Option<String>,
 }
 
 /// When a group's slots are, and what happens around them.
@@ -241,9 +251,9 @@ impl JsonSchema for Span {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "Whole numbers with units, largest first: 10s, 1m30s, 500ms, 2m, 1h.",
+            "description": "Whole numbers with units, largest first: 10s, 1m30s, 500ms, 2m, 1h, 400d.",
             "type": "string",
-            "pattern": r"^(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+            "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
             "minLength": 1,
         })
     }

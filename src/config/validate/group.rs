@@ -5,7 +5,7 @@ use super::super::path::KeyPath;
 use super::super::{
     Cluster, Coverage, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule, span,
 };
-use super::{Check, Range, cluster, other_name, store};
+use super::{Check, Range, cluster, notifications, other_name, store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -53,7 +53,8 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
         Some(raw::Coverage::Refuse) | None => Coverage::Refuse,
     };
     let ignore = raw.ignore.unwrap_or_default();
-    Group { name: name.to_owned(), schedule, window, coverage, ignore, clusters, stores, keep }
+    let heartbeat = raw.heartbeat.and_then(|text| check.take(&path.key("heartbeat"), notifications::url(&text)));
+    Group { name: name.to_owned(), schedule, window, coverage, ignore, clusters, stores, keep, heartbeat }
 }
 
 fn window(
