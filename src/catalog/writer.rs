@@ -247,7 +247,7 @@ mod tests {
 
     /// Keeps the writer's thread busy for some seconds, like a disk that hangs.
     fn hang() -> Body<(), CatalogError> {
-        const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) \
+        const SLOW: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500000) \
              SELECT COUNT(*) FROM n";
         Box::new(|connection| {
             Box::pin(async move { sqlx::query(SLOW).execute(connection).await.during("hang").map(|_| ()) })

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use support::ports::free_port;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 pub const SECRET: &str = "whsec_c3RpbGxwb2ludCdzIHRlc3RzIHNpZ24gd2l0aCBpdA==";
@@ -73,11 +72,13 @@ pub struct Receiver {
 
 impl Receiver {
     pub fn start(mood: Mood) -> Self {
-        Self::at(free_port(), mood, None)
+        Self::at(0, mood, None)
     }
 
+    /// On that port; 0: on one that is free.
     pub fn at(port: u16, mood: Mood, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let port = listener.local_addr().unwrap().port();
         let (mood, received, over) = (Arc::new(Mutex::new(mood)), Arc::default(), Arc::new(AtomicBool::new(false)));
         let shared = (mood.clone(), Arc::clone(&received), over.clone());
         let accepting = std::thread::spawn(move || {
