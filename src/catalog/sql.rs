@@ -41,9 +41,11 @@ pub(super) const EPOCH: &str = "SELECT epoch FROM leader WHERE id = 1";
 
 pub(super) const EVENTS: &str =
     "SELECT number, epoch, written_at, kind, body FROM events WHERE window_id = $1 ORDER BY number";
+/// SQLite carries a CROSS JOIN out from left to right, and the sign keeps it from the index of all windows: recovery
+/// reads the few that are open, however many there are.
 pub(super) const OPEN_EVENTS: &str = "SELECT windows.window_id, events.number, events.body \
-     FROM windows JOIN events ON events.window_id = windows.window_id \
-     WHERE windows.verdict IS NULL ORDER BY windows.started, windows.window_id, events.number";
+     FROM windows CROSS JOIN events \
+     WHERE events.window_id = windows.window_id AND windows.verdict IS NULL ORDER BY +windows.started, windows.window_id, events.number";
 pub(super) const INSERT_EVENT: &str =
     "INSERT INTO events (window_id, number, epoch, written_at, kind, body) VALUES ($1, $2, $3, $4, $5, $6)";
 
@@ -114,8 +116,10 @@ pub(super) const UPSERT_CAPTURE: &str = "INSERT INTO captures (window_id, store_
 pub(super) const CAPTURE: &str = "SELECT body FROM captures WHERE window_id = $1 AND store_name = $2";
 pub(super) const CAPTURED_STORES: &str = "SELECT store_name FROM captures WHERE window_id = $1";
 pub(super) const DELETE_CAPTURES: &str = "DELETE FROM captures WHERE window_id = $1";
-/// A window whose process died before its first event has no row, and never will.
-pub(super) const DELETE_STRAY_CAPTURES: &str = "DELETE FROM captures WHERE epoch < $1 AND NOT EXISTS \
+/// A window whose process died before its first event has no row, and never will. Found by the index alone.
+pub(super) const STRAY_CAPTURES: &str = "SELECT DISTINCT window_id FROM captures WHERE NOT EXISTS \
+     (SELECT 1 FROM windows WHERE windows.window_id = captures.window_id)";
+pub(super) const DELETE_STRAY_CAPTURES: &str = "DELETE FROM captures WHERE window_id = $1 AND epoch < $2 AND NOT EXISTS \
      (SELECT 1 FROM windows WHERE windows.window_id = captures.window_id)";
 
 pub(super) const INSERT_TRACK: &str = "INSERT INTO tracks \

@@ -3,8 +3,9 @@
 use super::append::{json, value};
 use super::error::{CatalogError, During};
 use super::outbox::Outbox;
+use super::reader::within;
 use super::tracked::{copy_of, step_named};
-use super::{Catalog, sql};
+use super::{Catalog, READ_DEADLINE, sql};
 use crate::domain::Notice;
 use crate::notify::Happening;
 use crate::stores::Capture;
@@ -42,23 +43,25 @@ impl Catalog {
     }
 
     /// Deletes the captures of windows that earlier processes died over before their first event, and answers with how
-    /// many they were. Once after the start is enough.
+    /// many they were. Once after the start is enough. Nobody waits for the search: it looks over all captures.
     ///
     /// # Errors
     /// The disk, or a later epoch.
     pub async fn drop_stray_captures(&self) -> Result<u64, CatalogError> {
         const ACTION: &str = "delete stray captures";
-        let epoch = self.epoch();
-        self.change(
-            ACTION,
-            Box::new(move |connection| {
+        let query = sqlx::query_scalar(sql::STRAY_CAPTURES).fetch_all(&self.reader.pool);
+        let windows: Vec<String> = within(ACTION, READ_DEADLINE, query).await?;
+        let (mut dropped, epoch) = (0, self.epoch());
+        for window in windows {
+            let delete: super::writer::Body<u64, CatalogError> = Box::new(move |connection| {
                 Box::pin(async move {
-                    let delete = sqlx::query(sql::DELETE_STRAY_CAPTURES).bind(epoch);
+                    let delete = sqlx::query(sql::DELETE_STRAY_CAPTURES).bind(window).bind(epoch);
                     Ok(delete.execute(connection).await.during(ACTION)?.rows_affected())
                 })
-            }),
-        )
-        .await
+            });
+            dropped += self.change(ACTION, delete).await?;
+        }
+        Ok(dropped)
     }
 
     /// Saves a track, which the append of its window's verdict began.

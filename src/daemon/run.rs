@@ -191,9 +191,9 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
         tokio::time::sleep(Duration::from_secs(5)).await;
         seeded = seed(&service).await;
     }
-    tidy(&service).await;
     health.ready(CATALOG);
     let mut tasks = JoinSet::new();
+    tasks.spawn(tidy(service.clone()));
     match Clockwork::start().await {
         Ok(clockwork) => {
             for group in service.engine.config().groups.values() {
@@ -237,7 +237,7 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
 }
 
 /// Strikes what a dead daemon, or an older config, left in the catalog.
-async fn tidy(service: &Service) {
+async fn tidy(service: Service) {
     if let Err(error) = service.engine.catalog.drop_stray_captures().await {
         tracing::warn!("delete what windows left that a daemon died over: {error}");
     }

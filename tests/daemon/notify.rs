@@ -267,7 +267,7 @@ fn a_webhook_that_left_the_config_is_struck_from_the_catalog() {
     daemon.stop();
     rig.replace("    ops:", "    other:");
     let mut daemon = rig.daemon();
-    assert!(daemon.output().contains("what waited for ops is not told"), "{}", daemon.tail());
+    daemon.wait_for_line("what waited for ops is not told", LIMIT);
     daemon.stop();
     rig.replace("    other:", "    ops:");
     let _daemon = rig.daemon();
