@@ -29,7 +29,7 @@ pub fn measure(table: &mut Table) {
     runtime.block_on(make(&path));
     let size = std::fs::metadata(&path).expect("the file").len();
     #[allow(clippy::cast_precision_loss, reason = "a size to read")]
-    table.add("100,000 windows: the file (MiB)", "MiB", &[size as f64 / 1_048_576.0], "");
+    table.add("100,000 windows: the file", "MiB", &[size as f64 / 1_048_576.0], "");
     runtime.block_on(asked(table, &path));
     let ready: Vec<f64> = (0..STARTS).map(|_| place.ready_after()).collect();
     table.add("100,000 windows: ready", "ms", &ready, "1,000");

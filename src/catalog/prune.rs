@@ -9,7 +9,7 @@ use crate::tracking::copy::Copy;
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
-/// About how many rows one transaction deletes: some 10 ms.
+/// About how many rows one transaction deletes: an append that comes meanwhile waits for no more than that.
 const ROWS: u64 = 500;
 
 /// A window that may be pruned, as far as was seen without holding up writers.
