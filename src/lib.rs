@@ -15,6 +15,7 @@ pub mod kubernetes;
 pub mod observe;
 pub mod scalar;
 pub mod sim;
+pub mod slots;
 pub mod stores;
 pub mod tracking;
 pub mod window;

@@ -142,6 +142,7 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
         name: "bench".to_owned(),
         schedule: None,
         window,
+        closed_budget: None,
         coverage: Coverage::Refuse,
         ignore: Vec::new(),
         clusters,

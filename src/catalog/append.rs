@@ -35,6 +35,7 @@ impl Append {
         self.insert(connection).await?;
         if row.verdict.is_some() {
             count(connection, &row).await?;
+            count_closed(connection, &row).await?;
             self.follow(connection, &row).await?;
         }
         Ok(())
@@ -148,6 +149,24 @@ pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) ->
         .await
         .during(ACTION)?;
     Ok(())
+}
+
+/// Counts how long the members were closed, whatever the verdict and whoever asked.
+async fn count_closed(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    let Some(closed) = row.closed else { return Ok(()) };
+    sqlx::query(sql::COUNT_CLOSED)
+        .bind(&row.group)
+        .bind(quarter(row.started))
+        .bind(i64::try_from(closed.as_micros()).unwrap_or(i64::MAX))
+        .execute(connection)
+        .await
+        .during(ACTION)?;
+    Ok(())
+}
+
+/// The quarter of an hour of an instant.
+pub(super) fn quarter(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(900)
 }
 
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, CatalogError> {

@@ -1,4 +1,4 @@
-//! Scheduled instants: planned, run at most once, done or missed.
+//! Scheduled instants: planned, run at most once, done, missed or skipped.
 
 use super::append::{count, save};
 use super::error::{CatalogError, During};
@@ -11,12 +11,29 @@ use sqlx::sqlite::SqliteConnection;
 
 impl Catalog {
     /// Records the group's next scheduled instant, so that one that passes while no daemon runs is found later.
-    /// True: it was not known before. Any state it is in stays.
+    /// To be called while it is still to come: whatever else was planned belongs to a schedule or a clock that was
+    /// changed, and is forgotten; and one that was missed or skipped before its time is planned once more.
+    /// True: it was not planned before, nor taken.
     ///
     /// # Errors
     /// The disk, or a later epoch.
     pub async fn plan_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
-        self.change_slot("plan a slot", sql::PLAN_SLOT, group, slot).await
+        let (group, epoch) = (group.to_owned(), self.epoch());
+        self.change(
+            "plan a slot",
+            Box::new(move |connection| {
+                Box::pin(async move {
+                    sqlx::query(sql::UNPLAN_OTHERS)
+                        .bind(&group)
+                        .bind(slot.as_microsecond())
+                        .execute(&mut *connection)
+                        .await
+                        .during("plan a slot")?;
+                    set(connection, "plan a slot", sql::PLAN_SLOT, &group, slot, epoch).await
+                })
+            }),
+        )
+        .await
     }
 
     /// Takes the slot: true exactly once, whoever asks. Further attempts go by [`Catalog::count_attempt`].
@@ -74,7 +91,7 @@ impl Catalog {
     /// # Errors
     /// The disk, or a later epoch.
     pub async fn miss_slot(&self, group: &str, slot: Timestamp, reason: &Reason) -> Result<bool, CatalogError> {
-        let (row, epoch) = (missed(group, slot, reason), self.epoch());
+        let (row, epoch) = (unrun(Verdict::Missed, group, slot, reason), self.epoch());
         self.change(
             "miss a slot",
             Box::new(move |connection| {
@@ -84,6 +101,28 @@ impl Catalog {
                     }
                     save(connection, &row).await?;
                     count(connection, &row).await?;
+                    Ok(true)
+                })
+            }),
+        )
+        .await
+    }
+
+    /// Ends a slot that is not to run, and leaves a row with the verdict `skipped` in the history, which no total counts.
+    /// True: it was not decided until now.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn skip_slot(&self, group: &str, slot: Timestamp, reason: &Reason) -> Result<bool, CatalogError> {
+        let (row, epoch) = (unrun(Verdict::Skipped, group, slot, reason), self.epoch());
+        self.change(
+            "skip a slot",
+            Box::new(move |connection| {
+                Box::pin(async move {
+                    if !set(connection, "skip a slot", sql::SKIP_SLOT, &row.group, slot, epoch).await? {
+                        return Ok(false);
+                    }
+                    save(connection, &row).await?;
                     Ok(true)
                 })
             }),
@@ -129,15 +168,15 @@ async fn set(
 }
 
 /// The row of a slot that no window ran for. Its name tells it from a window's, which is begun at an instant.
-fn missed(group: &str, slot: Timestamp, reason: &Reason) -> WindowRow {
+fn unrun(verdict: Verdict, group: &str, slot: Timestamp, reason: &Reason) -> WindowRow {
     WindowRow {
-        window: format!("{group}-missed-{slot}"),
+        window: format!("{group}-{verdict}-{slot}"),
         group: group.to_owned(),
         trigger: Trigger::Schedule,
         slot: Some(slot),
         started: slot,
         phase: Phase::Closed,
-        verdict: Some(Verdict::Missed),
+        verdict: Some(verdict),
         reasons: vec![reason.clone()],
         evidence: None,
         pause_completed: None,

@@ -70,8 +70,12 @@ pub(super) const SEE_GROUP: &str =
     "INSERT INTO groups_seen (group_name, first_seen) VALUES ($1, $2) ON CONFLICT (group_name) DO NOTHING";
 pub(super) const GROUP_SEEN: &str = "SELECT first_seen FROM groups_seen WHERE group_name = $1";
 
+/// One that was missed or skipped although it is still to come was so by a clock that has been set back since.
 pub(super) const PLAN_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
-     VALUES ($1, $2, 'planned', 0, $3) ON CONFLICT (group_name, slot) DO NOTHING";
+     VALUES ($1, $2, 'planned', 0, $3) \
+     ON CONFLICT (group_name, slot) DO UPDATE SET state = 'planned', epoch = excluded.epoch \
+     WHERE slots.state IN ('missed', 'skipped')";
+pub(super) const UNPLAN_OTHERS: &str = "DELETE FROM slots WHERE group_name = $1 AND slot <> $2 AND state = 'planned'";
 pub(super) const START_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
      VALUES ($1, $2, 'running', 1, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'running', attempts = 1, epoch = excluded.epoch \
@@ -84,6 +88,10 @@ pub(super) const MISS_SLOT: &str = "INSERT INTO slots (group_name, slot, state, 
      VALUES ($1, $2, 'missed', 0, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'missed', epoch = excluded.epoch \
      WHERE slots.state IN ('planned', 'running')";
+pub(super) const SKIP_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
+     VALUES ($1, $2, 'skipped', 0, $3) \
+     ON CONFLICT (group_name, slot) DO UPDATE SET state = 'skipped', epoch = excluded.epoch \
+     WHERE slots.state = 'planned'";
 /// Only a slot that no window was begun for may be planned again.
 pub(super) const RELEASE_SLOT: &str = "UPDATE slots SET state = 'planned', attempts = 0, epoch = $3 \
      WHERE group_name = $1 AND slot = $2 AND state = 'running' AND NOT EXISTS \
@@ -91,7 +99,12 @@ pub(super) const RELEASE_SLOT: &str = "UPDATE slots SET state = 'planned', attem
 pub(super) const UNFINISHED_SLOTS: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \
      WHERE group_name = $1 AND state IN ('planned', 'running') ORDER BY slot";
 pub(super) const LAST_SLOT: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \
-     WHERE group_name = $1 ORDER BY slot DESC LIMIT 1";
+     WHERE group_name = $1 AND slot <= $2 ORDER BY slot DESC LIMIT 1";
+
+pub(super) const COUNT_CLOSED: &str = "INSERT INTO closed (group_name, quarter, microseconds) VALUES ($1, $2, $3) \
+     ON CONFLICT (group_name, quarter) DO UPDATE SET microseconds = closed.microseconds + excluded.microseconds";
+pub(super) const CLOSED: &str = "SELECT COALESCE(CAST(SUM(microseconds) AS BIGINT), 0) FROM closed \
+     WHERE group_name = $1 AND quarter >= $2";
 
 pub(super) const ENDED: &str = "SELECT COUNT(*) FROM windows WHERE window_id = $1 AND verdict IS NOT NULL";
 pub(super) const UPSERT_CAPTURE: &str = "INSERT INTO captures (window_id, store_name, epoch, written_at, body) \

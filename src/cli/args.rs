@@ -98,13 +98,16 @@ pub enum Command {
         /// The group's name in the config
         group: String,
     },
-    /// The next slots
+    /// The next slots, in UTC and the group's zone: blackouts, shifts of the clock, jitter
     Schedule {
         /// Only this group
         group: Option<String>,
         /// How many of each group
-        #[arg(long, default_value_t = 5, value_name = "NUMBER")]
-        next: usize,
+        #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        next: u16,
+        /// Those from then on instead: RFC 3339, or a date (and time) on the group's clock, such as 2027-03-28
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
     },
     /// Close a group by hand; the daemon, or this command without one, opens it at the limit
     Pause {

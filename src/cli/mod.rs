@@ -123,10 +123,13 @@ fn with_config(
         Command::Members { group: Some(name) } => {
             within(group(&name), |group| members::members(config, std::iter::once(group), false, output))
         }
-        Command::Schedule { group: None, next } => Ok(schedule::schedule(config.groups.values(), next, output)),
-        Command::Schedule { group: Some(name), next } => {
-            Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
+        Command::Schedule { group: None, next, from } => {
+            schedule::schedule(config.groups.values(), next.into(), from.as_deref(), output)
         }
+        Command::Schedule { group: Some(name), next, from } => match group(&name) {
+            Ok(group) => schedule::schedule(std::iter::once(group), next.into(), from.as_deref(), output),
+            Err(exit) => Ok(exit),
+        },
         Command::Iam { group: name, part } => group(&name).map_or_else(Ok, |group| iam::iam(group, part, output)),
         Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),

@@ -93,7 +93,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
 const fn verdict(report: &Report) -> Exit {
     match report.verdict {
         Verdict::Consistent => Exit::Good,
-        Verdict::Discarded | Verdict::Missed => Exit::Discarded,
+        Verdict::Discarded | Verdict::Missed | Verdict::Skipped => Exit::Discarded,
         Verdict::Refused => Exit::Refused,
     }
 }

@@ -24,7 +24,6 @@ pub use model::{
     Aws, Cluster, Config, Connect, Coverage, Daemon, Dynamodb, Eks, Group, Keep, Kubernetes, Materialize, Namespace,
     Orphans, Pods, Preflight, Prices, Schedule, Source, Store, StoreKind, Tls, WindowSettings,
 };
-pub use schedule::parse as parse_cron;
 pub use schema::json_schema;
 pub use show::View;
 pub use span::write as write_duration;

@@ -1,6 +1,8 @@
 //! A config that got past validation: types that cannot be wrong.
 
 use crate::domain::Product;
+use crate::slots::Slots;
+use jiff::tz::TimeZone;
 use kube::core::Selector;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -38,6 +40,8 @@ pub struct Group {
     /// None: only windows that a person starts.
     pub schedule: Option<Schedule>,
     pub window: WindowSettings,
+    /// How long its members may be closed in a calendar month before somebody is told; none: nobody is.
+    pub closed_budget: Option<Duration>,
     /// What a Scalar workload in the group's namespaces does that no group names.
     pub coverage: Coverage,
     /// Globs over workloads' names that `coverage` leaves out.
@@ -47,6 +51,14 @@ pub struct Group {
     pub stores: BTreeMap<String, Store>,
     /// Which restore points' backups are kept.
     pub keep: Keep,
+}
+
+impl Group {
+    /// Its schedule's; UTC without one.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        self.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.slots.time_zone.clone())
+    }
 }
 
 /// One database that is restored to the point.
@@ -202,9 +214,7 @@ pub enum Coverage {
 /// When a group's slots are, and what happens around them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Five fields, or six with seconds in front; checked.
-    pub cron: String,
-    pub time_zone: chrono_tz::Tz,
+    pub slots: Slots,
     /// Preflight starts this long before the slot.
     pub lead: Duration,
     /// A refused window is tried again until this long after its slot.
@@ -215,6 +225,8 @@ pub struct Schedule {
     pub attempts: u32,
     /// How long after a discarded window the next attempt starts.
     pub retry_delay: Duration,
+    /// Whether the newest slot that passed unseen still runs, as long as its starting deadline lasts.
+    pub catch_up: bool,
 }
 
 /// How long things may take in a window.

@@ -1,7 +1,9 @@
 //! The daemon: schedules, supervision, shutdown, and the socket that the commands speak to.
 
+pub mod agenda;
 pub mod attempts;
 pub mod client;
+mod closed;
 pub mod control;
 mod coverage;
 mod events;
@@ -69,9 +71,11 @@ impl Service {
     /// Tells log, metrics and Kubernetes of a window that was begun.
     fn watch(&self, group: &str, handle: &Handle) {
         let watched = watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone());
-        let followers = self.followers.clone();
+        let (service, followers) = (self.clone(), self.followers.clone());
+        let name = group.to_owned();
         tokio::spawn(async move {
             watched.await;
+            closed::tell(&service, &name).await;
             followers.wake();
         });
         let mut telling = self.telling();

@@ -1,8 +1,8 @@
 //! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
 
 use super::rescue::{StillClosed, rescue};
-use super::schedule::{Clockwork, expected_interval, next_slot};
-use super::{Service, attempts, control, coverage, sweeps};
+use super::schedule::Clockwork;
+use super::{Service, attempts, closed, control, coverage, sweeps};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::Config;
@@ -114,6 +114,7 @@ pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<E
         Err(error) => Some(error),
         Ok(()) => {
             tasks.spawn(beat(service.clone(), health.clone()));
+            tasks.spawn(closed::tell_for_ever(service.clone()));
             tasks.spawn(begin(service.clone(), health.clone(), recovered, seeded));
             tokio::select! {
                 () = signals.next() => None,
@@ -244,8 +245,9 @@ async fn seed(service: &Service) -> Result<(), CatalogError> {
             metrics.materialized(&group.name, store, sums.restored, sums.restored_bytes);
         }
         if let Some(schedule) = &group.schedule {
-            metrics.scheduled(&group.name, next_slot(schedule, now), expected_interval(schedule, now));
+            metrics.scheduled(&group.name, schedule.slots.next_run(now), schedule.slots.expected_interval(now));
         }
+        closed::seed(service, group).await?;
     }
     Ok(())
 }

@@ -103,6 +103,12 @@ codes! {
     Interrupted = "interrupted",
     /// No daemon ran at the slot.
     NotRunning = "not_running",
+    /// The computer slept over the slot, or its clock was set past it.
+    Slept = "slept",
+    /// A blackout of the schedule covered the slot.
+    Blackout = "blackout",
+    /// The schedule was suspended at the slot.
+    Suspended = "suspended",
     /// A person gave a member up by name.
     Abandoned = "abandoned",
 }

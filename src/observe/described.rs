@@ -65,9 +65,9 @@ metrics! {
     FIRST_SEEN: Gauge "stillpoint_group_first_seen_timestamp_seconds" GROUP, "Unix time",
         "When the catalog first heard of the group.";
     NEXT_SLOT: Gauge "stillpoint_next_slot_timestamp_seconds" GROUP, "Unix time",
-        "The next slot of the schedule; absent without a schedule.";
+        "The next slot of the schedule that runs; absent without a schedule, and while it is suspended.";
     EXPECTED_INTERVAL: Gauge "stillpoint_expected_interval_seconds" GROUP, "seconds",
-        "The longest time between two slots of the schedule; absent without a schedule.";
+        "The longest time between two slots of the schedule, and around now as blackouts leave them; absent without a schedule, and while it is suspended.";
     MAX_PAUSE: Gauge "stillpoint_max_pause_seconds" GROUP, "seconds",
         "The configured limit from the first pause request to the first unpause request.";
     PAUSE_DEADLINE: Gauge "stillpoint_pause_deadline_timestamp_seconds" GROUP, "Unix time",
@@ -86,6 +86,12 @@ metrics! {
         "From the first pause request to the last member seen open.";
     WINDOW_QUIET: Histogram "stillpoint_window_quiet_seconds" GROUP, "seconds",
         "The quiet interval, from the last acknowledgement to just before the first unpause request.";
+    CLOSED: Counter "stillpoint_closed_seconds_total" GROUP, "seconds",
+        "How long members were closed, from each first pause request to the last member seen open, in windows of any verdict and pauses by hand; counted in the catalog, so a restart does not reset it.";
+    CLOSED_MONTH: Gauge "stillpoint_closed_month_seconds" GROUP, "seconds",
+        "The same, of the windows that began in this calendar month of the schedule's time zone.";
+    CLOSED_BUDGET: Gauge "stillpoint_closed_budget_seconds" GROUP, "seconds",
+        "The configured `closed_budget` of a calendar month; absent without one.";
     DRAIN: Histogram "stillpoint_drain_seconds" GROUP, "seconds",
         "From the first pause request to the last acknowledgement.";
     UNLISTED: Gauge "stillpoint_unlisted_workloads" &["context", "kubernetes_namespace"], "workloads",

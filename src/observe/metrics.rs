@@ -1,5 +1,6 @@
 //! The daemon's metrics in the words of the design, on a registry of their own.
 
+use super::closed::Closed;
 use super::described::{self, Description};
 use super::health::Health;
 use super::stores::Stores;
@@ -45,6 +46,7 @@ pub struct Metrics {
     loop_alive: IntGauge,
     log_dropped: IntCounter,
     pub(super) stores: Stores,
+    pub(super) closed: Closed,
     /// Which series there are, so that those of what vanished can be removed.
     series: Mutex<Series>,
 }
@@ -163,6 +165,7 @@ impl Metrics {
             loop_alive: keep(r, IntGauge::with_opts(opts(&d::LOOP_ALIVE))?)?,
             log_dropped: keep(r, IntCounter::with_opts(opts(&d::LOG_DROPPED))?)?,
             stores: Stores::new(r)?,
+            closed: Closed::new(r)?,
             series: Mutex::default(),
             registry: registry.clone(),
         };
@@ -197,6 +200,7 @@ impl Metrics {
     pub fn group_gone(&self, group: &str) {
         self.members_seen(group, &BTreeMap::new());
         self.stores.group_gone(group);
+        self.closed.group_gone(group);
         let mut series = self.series();
         for (verdict, reason) in series.windows.remove(group).unwrap_or_default() {
             // Removing a series that is not there is what was wanted; so below.

@@ -60,6 +60,7 @@ fn a_day_of_a_store(metrics: &Metrics) {
     metrics.track_ended("payments", "tables", State::Lost);
     metrics.copies("payments", "tables", &BTreeMap::from([(Step::Restoring, 3)]));
     metrics.materialized("payments", &dynamodb("tables"), 12, 2_000_000_000);
+    metrics.closed("payments", Duration::from_secs(90), Duration::from_secs(10), Some(Duration::from_secs(300)));
     metrics.orphans("payments", "tables", 1, 0);
     metrics.aws_called("123456789012", "eu-west-1", "DescribeTable", "ok");
     metrics.store_clock("payments", "tables", -0.5, 0.7);

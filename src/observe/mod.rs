@@ -1,5 +1,6 @@
 //! What the daemon tells the outside: metrics, health, logs. Nothing here decides anything.
 
+mod closed;
 pub mod described;
 pub mod health;
 pub mod log;

@@ -237,7 +237,8 @@ impl Follower {
     }
 
     fn zone(&self) -> chrono_tz::Tz {
-        self.group.schedule.as_ref().map_or(chrono_tz::UTC, |schedule| schedule.time_zone)
+        // Both databases have the same names.
+        self.group.time_zone().iana_name().and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC)
     }
 
     pub(super) async fn begin(&mut self, mut track: Track) -> Result<(), CatalogError> {

@@ -130,7 +130,7 @@ async fn an_older_epoch_writes_nothing_more() {
         assert!(matches!(result, Err(CatalogError::Fenced { .. })));
     }
     assert_eq!(events(&catalog, "a").await.len(), 1);
-    assert_eq!(catalog.last_slot("payments").await.unwrap(), None);
+    assert_eq!(catalog.last_slot("payments", at(0)).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ pub struct Group {
     pub schedule: Option<Schedule>,
     /// How long things may take in a window.
     pub window: Option<Window>,
+    /// How long members may be closed in a calendar month of the schedule's time zone, all windows and pauses by hand together. Beyond it nothing stops, but an alert fires. Without it there is no budget.
+    pub closed_budget: Option<Span>,
     /// What to do about a Scalar workload in the group's namespaces that no group names. Default: refuse. Belongs to clusters found through Kubernetes.
     pub coverage: Option<Coverage>,
     /// Globs over the names of workloads that `coverage` leaves out, such as `batch-*`.
@@ -93,6 +95,32 @@ pub struct Schedule {
     pub attempts: Option<u32>,
     /// How long after a discarded window the next attempt starts. Default: 5m.
     pub retry_delay: Option<Span>,
+    /// Whether a slot that passed while no daemon ran, or while it slept, still runs when that ends within its `starting_deadline`: the newest one only. Default: false.
+    pub catch_up: Option<bool>,
+    /// Each slot comes up to this much later, always the same for a group and a slot, so that groups with one expression do not close at once. Default: none.
+    pub jitter: Option<Span>,
+    /// Times in which no slot runs: `{from, until}`, or `{cron, for}`, which comes again and again.
+    pub blackouts: Option<Vec<Blackout>>,
+    /// Whether no slot runs at all, until this is taken back. Default: false.
+    pub suspend: Option<bool>,
+}
+
+/// A time in which no slot runs: `from` and `until`, or `cron` and `for`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as {from: 2026-12-24, until: 2026-12-27} or {cron: \"0 8 * * MON\", for: 2h}"
+)]
+pub struct Blackout {
+    /// Its begin: RFC 3339, or a date, or a date and time on the schedule's clock.
+    pub from: Option<String>,
+    /// Its end, which is outside, written as `from` is.
+    pub until: Option<String>,
+    /// When it begins, again and again, in the schedule's time zone.
+    pub cron: Option<String>,
+    /// How long it lasts each time; goes with `cron`.
+    #[serde(rename = "for")]
+    pub length: Option<Span>,
 }
 
 /// How long things may take in a window.

@@ -5,6 +5,7 @@ mod cluster;
 mod daemon;
 mod dynamodb;
 mod group;
+mod schedule;
 mod store;
 
 use super::error::{Errors, Place, Problem, Wrong};
