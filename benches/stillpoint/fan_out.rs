@@ -141,6 +141,7 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
     let group = Group {
         name: "bench".to_owned(),
         schedule: None,
+        objective: None,
         window,
         coverage: Coverage::Refuse,
         ignore: Vec::new(),

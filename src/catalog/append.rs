@@ -3,6 +3,7 @@
 use super::error::{AppendError, CatalogError, During};
 use super::rows::{RawEvent, WindowRow, parse, phase_name};
 use super::sql;
+use crate::domain::Trigger;
 use crate::tracking::track::Track;
 use crate::window::{Event, Journal};
 use jiff::Timestamp;
@@ -138,8 +139,12 @@ pub(super) async fn save(connection: &mut SqliteConnection, row: &WindowRow) -> 
     Ok(())
 }
 
-/// Counts a window that ended; runs once for each, in the transaction that ends it.
+/// Counts a window that ended; runs once for each, in the transaction that ends it. A person's pause is none: metrics
+/// go on from these totals, and it would be a failure that nobody had after each restart.
 pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    if row.trigger == Trigger::Hand {
+        return Ok(());
+    }
     sqlx::query(sql::COUNT_WINDOW)
         .bind(&row.group)
         .bind(row.verdict.map(|verdict| verdict.name()))

@@ -166,6 +166,16 @@ impl Reader {
         within("read the last restore point", READ_DEADLINE, query).await?.map(instant).transpose()
     }
 
+    /// How many windows of the group were discarded since its last consistent one; a person's pauses are no windows.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn discarded_in_a_row(&self, group: &str) -> Result<usize, CatalogError> {
+        let query = sqlx::query_scalar::<_, i64>(sql::DISCARDED_IN_A_ROW).bind(group).fetch_one(&self.pool);
+        let count = within("count discarded windows", READ_DEADLINE, query).await?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
     /// How many windows ended how, since the catalog was made.
     ///
     /// # Errors

@@ -59,6 +59,11 @@ pub(super) const POINT_BY_INSTANT: &str =
     points!("WHERE restore_point = $1 ORDER BY restore_point DESC, window_id DESC LIMIT 100");
 pub(super) const LAST_POINT: &str =
     "SELECT MAX(restore_point) FROM windows WHERE group_name = $1 AND restore_point IS NOT NULL";
+/// The newest windows only: a start must not read all that were ever discarded.
+pub(super) const DISCARDED_IN_A_ROW: &str = "WITH newest AS (SELECT started, trigger_kind, verdict FROM windows \
+     WHERE group_name = $1 ORDER BY started DESC, window_id DESC LIMIT 1000) \
+     SELECT COUNT(*) FROM newest WHERE verdict = 'discarded' AND trigger_kind <> 'hand' AND started > \
+     COALESCE((SELECT MAX(started) FROM newest WHERE verdict = 'consistent'), -1)";
 
 pub(super) const COUNT_WINDOW: &str = "INSERT INTO totals (group_name, verdict, reason_code, windows) \
      VALUES ($1, $2, $3, 1) \

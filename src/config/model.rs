@@ -37,6 +37,8 @@ pub struct Group {
     pub name: String,
     /// None: only windows that a person starts.
     pub schedule: Option<Schedule>,
+    /// How old the newest restore point may become; none: what follows from the schedule.
+    pub objective: Option<Duration>,
     pub window: WindowSettings,
     /// What a Scalar workload in the group's namespaces does that no group names.
     pub coverage: Coverage,

@@ -131,7 +131,7 @@ fn fill_stores(written: &mut Table, group: &Group) {
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 63] = [
+const ORDER: [&str; 64] = [
     "daemon",
     "groups",
     "catalog",
@@ -140,6 +140,7 @@ const ORDER: [&str; 63] = [
     "sweep_interval",
     "coverage_interval",
     "schedule",
+    "objective",
     "window",
     "coverage",
     "ignore",

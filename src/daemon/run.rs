@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
-use crate::observe::metrics::{Metrics, WindowTotal};
+use crate::observe::metrics::{Metrics, Past, WindowTotal};
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -234,10 +234,14 @@ async fn seed(service: &Service) -> Result<(), CatalogError> {
     service.engine.metrics.seed(&known);
     let now = service.engine.clock.now().wall;
     for group in service.engine.config().groups.values() {
-        let seen = catalog.group_seen(&group.name, now).await?;
-        let last = catalog.last_consistent(&group.name).await?;
+        let past = Past {
+            first_seen: catalog.group_seen(&group.name, now).await?,
+            last_consistent: catalog.last_consistent(&group.name).await?,
+            discarded_in_a_row: catalog.discarded_in_a_row(&group.name).await?,
+        };
         let metrics = &service.engine.metrics;
-        metrics.group_known(&group.name, &group.window, seen, last);
+        metrics.group_configured(group);
+        metrics.group_known(&group.name, &past);
         for store in group.stores.values() {
             metrics.store_known(&group.name, &store.name, store.materializes());
             let sums = catalog.materialized(&group.name, &store.name).await?;

@@ -37,6 +37,15 @@ macro_rules! codes {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
+            /// Whether a window with this first reason usually ends so; metrics have a series for each from the start.
+            #[must_use]
+            pub fn ends(self, verdict: super::Verdict) -> bool {
+                match verdict {
+                    super::Verdict::Refused => self <= Self::Catalog || self == Self::Shutdown,
+                    super::Verdict::Discarded => self >= Self::Catalog && self != Self::NotRunning,
+                    super::Verdict::Consistent | super::Verdict::Missed => false,
+                }
+            }
             /// What it means, for the reference.
             #[must_use]
             pub const fn meaning(self) -> &'static str {

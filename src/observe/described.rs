@@ -57,7 +57,7 @@ macro_rules! metrics {
 
 metrics! {
     WINDOWS: Counter "stillpoint_windows_total" &["group", "verdict", "reason"], "windows",
-        "Windows by verdict and first reason (empty when consistent), counted in the catalog, so a restart does not reset it.";
+        "Windows by verdict and first reason (empty when consistent or missed), counted in the catalog, so a restart does not reset it; the usual pairs are there from the first scrape, others once they happened.";
     SLOTS_MISSED: Counter "stillpoint_slots_missed_total" GROUP, "slots",
         "Slots of the schedule that passed without an attempt.";
     LAST_CONSISTENT: Gauge "stillpoint_last_consistent_timestamp_seconds" GROUP, "Unix time",
@@ -68,6 +68,14 @@ metrics! {
         "The next slot of the schedule; absent without a schedule.";
     EXPECTED_INTERVAL: Gauge "stillpoint_expected_interval_seconds" GROUP, "seconds",
         "The longest time between two slots of the schedule; absent without a schedule.";
+    OBJECTIVE: Gauge "stillpoint_objective_seconds" GROUP, "seconds",
+        "How old the newest restore point may become: `objective` in the config, or one interval of the schedule and as much again, at most two hours more; absent without either.";
+    CLUSTER_INFO: Gauge "stillpoint_cluster_info" &["group", "scalar_cluster", "product"], "1",
+        "A cluster of the config, there before anybody looked at its members; the value is always 1.";
+    STORE_INFO: Gauge "stillpoint_store_info" &["group", "store", "kind"], "1",
+        "A store of the config, there before anybody looked at it; the value is always 1.";
+    DISCARDED_IN_A_ROW: Gauge "stillpoint_windows_discarded_in_a_row" GROUP, "windows",
+        "Windows discarded since the last consistent one, out of the catalog; those that a person ended are not counted.";
     MAX_PAUSE: Gauge "stillpoint_max_pause_seconds" GROUP, "seconds",
         "The configured limit from the first pause request to the first unpause request.";
     PAUSE_DEADLINE: Gauge "stillpoint_pause_deadline_timestamp_seconds" GROUP, "Unix time",
@@ -86,6 +94,8 @@ metrics! {
         "From the first pause request to the last member seen open.";
     WINDOW_QUIET: Histogram "stillpoint_window_quiet_seconds" GROUP, "seconds",
         "The quiet interval, from the last acknowledgement to just before the first unpause request.";
+    WINDOW_OVERSHOOT: Histogram "stillpoint_window_overshoot_seconds" GROUP, "seconds",
+        "How much longer than needed members were closed: the closed seconds less the quiet interval, of which no more than the configured hold counts; all of them where there was no quiet interval.";
     DRAIN: Histogram "stillpoint_drain_seconds" GROUP, "seconds",
         "From the first pause request to the last acknowledgement.";
     UNLISTED: Gauge "stillpoint_unlisted_workloads" &["context", "kubernetes_namespace"], "workloads",
@@ -116,6 +126,8 @@ metrics! {
         "What bears the names of this catalog's materializing, but is not in it, at the last sweep; absent until the first.";
     AWS_CALLS: Counter "stillpoint_aws_calls_total" &["account", "region", "operation", "outcome"], "calls",
         "Calls of AWS since the process started, by outcome: `ok`, `throttled`, `denied`, `lost` (nothing is known of it), `other`.";
+    STORE_RECOVERABLE: Gauge "stillpoint_store_recoverable" STORE, "0 or 1",
+        "Whether everything of the store could be restored to a point in time at the last look, before a window or at its restore points; absent until there was one.";
     STORE_CLOCK: Gauge "stillpoint_store_clock_offset_seconds" &["group", "store", "bound"], "seconds",
         "The store's clock minus the daemon's, at the last window: at least (`low`) and at most (`high`).";
     CATALOG_APPEND: Histogram "stillpoint_catalog_append_seconds" &[], "seconds",

@@ -1,5 +1,6 @@
 //! What the daemon tells the outside: metrics, health, logs. Nothing here decides anything.
 
+mod configured;
 pub mod described;
 pub mod health;
 pub mod log;
@@ -7,4 +8,4 @@ pub mod metrics;
 mod stores;
 
 pub use health::Health;
-pub use metrics::{Ended, Look, Metrics, WindowTotal};
+pub use metrics::{Ended, Look, Metrics, Past, WindowTotal};

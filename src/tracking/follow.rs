@@ -9,7 +9,7 @@ use super::{Shared, names};
 use crate::aws::Fault;
 use crate::catalog::CatalogError;
 use crate::config::{Group, Keep, Materialize, Store as StoreConfig, StoreKind};
-use crate::stores::{Part, Seen, Store};
+use crate::stores::{Looks, Part, Seen, Store};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -145,10 +145,19 @@ impl Follower {
                 return Ok(());
             }
         };
+        self.tell_recoverable(&seen);
         for window in due {
             self.looked(&window, &seen).await?;
         }
         Ok(())
+    }
+
+    /// One part that cannot be restored to a point in time is enough; that all can takes an answer for each.
+    fn tell_recoverable(&self, seen: &Looks) {
+        let off = seen.values().any(|look| look.as_ref().is_ok_and(|seen| seen.identity.is_some() && !seen.recovery));
+        if off || (!seen.is_empty() && seen.values().all(Result::is_ok)) {
+            self.shared.metrics.store_recoverable(&self.group.name, &self.config.name, !off);
+        }
     }
 
     async fn parts(&mut self, window: &str) -> Result<Arc<Parts>, CatalogError> {

@@ -56,6 +56,8 @@ pub struct Daemon {
 pub struct Group {
     /// When windows start by themselves; without it only people start them.
     pub schedule: Option<Schedule>,
+    /// How old the newest restore point may become before an alert fires, such as `6h`. Default: one interval of the schedule and as much again, at most 2h more; without a schedule, none.
+    pub objective: Option<Span>,
     /// How long things may take in a window.
     pub window: Option<Window>,
     /// What to do about a Scalar workload in the group's namespaces that no group names. Default: refuse. Belongs to clusters found through Kubernetes.

@@ -19,6 +19,9 @@ const HOLD: Range = Range { default: defaults::HOLD, least: SHORTEST_HOLD, most:
 const DRAIN: Range = Range::millis(defaults::DRAIN, 100, HOUR);
 const MAX_PAUSE: Range = Range::millis(defaults::MAX_PAUSE, 1, 2 * HOUR);
 
+/// No default: without it, it follows from the schedule.
+const OBJECTIVE: Range = Range::millis("", 60_000, 366 * 24 * HOUR);
+
 const MOST_ATTEMPTS: u32 = 10;
 
 pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group, all: &[String]) -> Group {
@@ -47,13 +50,14 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
     let keep = store::keep(check, &path.key("keep"), raw.keep.as_ref(), materializes);
     let window = window(check, &path.key("window"), &raw.window.unwrap_or_default(), stages.len().max(1), guard);
     let schedule = raw.schedule.map(|raw| read_schedule(check, &path.key("schedule"), raw, window.hold));
+    let objective = objective(check, &path.key("objective"), raw.objective.as_ref(), schedule.as_ref());
     check_coverage(check, path, raw.coverage.is_some(), raw.ignore.as_deref(), has_kubernetes);
     let coverage = match raw.coverage {
         Some(raw::Coverage::Warn) => Coverage::Warn,
         Some(raw::Coverage::Refuse) | None => Coverage::Refuse,
     };
     let ignore = raw.ignore.unwrap_or_default();
-    Group { name: name.to_owned(), schedule, window, coverage, ignore, clusters, stores, keep }
+    Group { name: name.to_owned(), schedule, objective, window, coverage, ignore, clusters, stores, keep }
 }
 
 fn window(
@@ -159,6 +163,22 @@ fn dense(check: &mut Check<'_>, path: &KeyPath, cron: &str, time_zone: chrono_tz
         let expected = format!("more than {} between slots, or a shorter lead", span::write(lead + hold));
         check.fault(&path.key("cron"), Wrong::new(what).expected(expected));
     }
+}
+
+/// One that no schedule could meet would be an alert that never ends.
+fn objective(
+    check: &mut Check<'_>,
+    path: &KeyPath,
+    raw: Option<&raw::Span>,
+    schedule: Option<&Schedule>,
+) -> Option<Duration> {
+    let objective = check.span(path, Some(raw?), OBJECTIVE)?;
+    let gap = schedule.and_then(|schedule| schedule::shortest_gap(&schedule.cron, schedule.time_zone));
+    if let Some(gap) = gap.filter(|gap| objective < *gap) {
+        let what = format!("{} is shorter than the {} between slots", span::write(objective), span::write(gap));
+        check.fault(path, Wrong::new(what).expected(format!("at least {}, or more slots", span::write(gap))));
+    }
+    Some(objective)
 }
 
 fn check_coverage(
