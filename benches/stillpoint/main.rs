@@ -10,6 +10,7 @@ mod fan_out;
 mod kubernetes;
 mod members;
 mod program;
+mod scrape;
 mod simulation;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -53,6 +54,9 @@ fn main() {
     }
     if wanted("appends") {
         appends::measure(&mut table);
+    }
+    if wanted("scrape") {
+        scrape::measure(&mut table);
     }
     if wanted("simulation") {
         simulation::rate(&mut table);
