@@ -42,7 +42,7 @@ pub fn measure(table: &mut Table) {
 }
 
 /// A discarded window of a few members: intent, pauses, opening, verdict.
-fn journal(window: &str) -> Vec<Event> {
+pub fn journal(window: &str) -> Vec<Event> {
     let at = Timestamp::now();
     let plan = Plan {
         window: window.to_owned(),

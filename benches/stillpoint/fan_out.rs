@@ -141,12 +141,15 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
     let group = Group {
         name: "bench".to_owned(),
         schedule: None,
+        objective: None,
         window,
+        closed_budget: None,
         coverage: Coverage::Refuse,
         ignore: Vec::new(),
         clusters,
         stores: BTreeMap::new(),
         keep: stillpoint::config::Keep::default(),
+        heartbeat: None,
     };
     let path = folder.join("catalog.db");
     let daemon = Daemon {
@@ -156,10 +159,11 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
         sweep_interval: Duration::from_secs(60),
         coverage_interval: None,
         ignore: Vec::new(),
+        history: None,
     };
     let groups = BTreeMap::from([("bench".to_owned(), group.clone())]);
     let catalog = Catalog::open(&path).await.expect("a catalog");
-    let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups }));
+    let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups, webhooks: BTreeMap::new() }));
     let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
     let finder = Finder::new(config).expect("a finder");
     (Engine::new(clock, catalog, metrics, finder), group)

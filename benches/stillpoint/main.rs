@@ -7,9 +7,11 @@
 
 mod appends;
 mod fan_out;
+mod history;
 mod kubernetes;
 mod members;
 mod program;
+mod scrape;
 mod simulation;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -53,6 +55,12 @@ fn main() {
     }
     if wanted("appends") {
         appends::measure(&mut table);
+    }
+    if wanted("history") {
+        history::measure(&mut table);
+    }
+    if wanted("scrape") {
+        scrape::measure(&mut table);
     }
     if wanted("simulation") {
         simulation::rate(&mut table);

@@ -68,6 +68,16 @@ impl Place {
         String::from_utf8(output.stdout).expect("it prints text")
     }
 
+    /// How long the daemon takes until it is ready, in milliseconds; it is ended then.
+    pub fn ready_after(&self) -> f64 {
+        let mut daemon = self.start(&["run"]);
+        let begun = Instant::now();
+        wait_for(&self.path("run.log"), "ready:");
+        let took = begun.elapsed().as_secs_f64() * 1e3;
+        daemon.end();
+        took
+    }
+
     /// The daemon, ready.
     pub fn daemon(&self) -> Program {
         let daemon = self.start(&["run"]);

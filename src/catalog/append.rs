@@ -1,10 +1,13 @@
 //! One event into a journal, and its projection, in one transaction.
 
 use super::error::{AppendError, CatalogError, During};
+use super::outbox::Outbox;
 use super::rows::{RawEvent, WindowRow, parse, phase_name};
 use super::sql;
+use crate::domain::{Notice, Trigger, Verdict};
+use crate::notify::Happening;
 use crate::tracking::track::Track;
-use crate::window::{Event, Journal};
+use crate::window::{Event, Journal, Report};
 use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
@@ -17,6 +20,7 @@ pub(super) struct Append {
     pub(super) number: u32,
     pub(super) event: Event,
     pub(super) at: Timestamp,
+    pub(super) outbox: Outbox,
 }
 
 impl Append {
@@ -30,12 +34,14 @@ impl Append {
         if self.number != next {
             return Err(AppendError::OutOfOrder { window: self.window, number: self.number, next });
         }
-        let row = self.fold(&before)?;
+        let (journal, row) = self.fold(&before)?;
         save(connection, &row).await?;
         self.insert(connection).await?;
         if row.verdict.is_some() {
             count(connection, &row).await?;
+            count_closed(connection, &row).await?;
             self.follow(connection, &row).await?;
+            self.tell(connection, &journal).await?;
         }
         Ok(())
     }
@@ -69,6 +75,21 @@ impl Append {
         Ok(())
     }
 
+    /// A pause by hand that ends is no window that anybody waits for.
+    async fn tell(&self, connection: &mut SqliteConnection, journal: &Journal) -> Result<(), CatalogError> {
+        let by_hand = journal.plan.as_ref().is_none_or(|plan| plan.trigger == Trigger::Hand);
+        let Some(report) = Report::of(journal).filter(|_| !by_hand && !self.outbox.is_empty()) else { return Ok(()) };
+        let notice = match report.verdict {
+            Verdict::Consistent => Notice::WindowConsistent,
+            Verdict::Discarded => Notice::WindowDiscarded,
+            Verdict::Refused => Notice::WindowRefused,
+            Verdict::Missed => Notice::SlotMissed,
+            // It was to be so.
+            Verdict::Skipped => return Ok(()),
+        };
+        self.outbox.put(connection, self.epoch, &happening(notice, &report, self.at)?).await
+    }
+
     async fn stored(&self, connection: &mut SqliteConnection) -> Result<Vec<Event>, CatalogError> {
         let rows: Vec<RawEvent> =
             sqlx::query_as(sql::EVENTS).bind(&self.window).fetch_all(connection).await.during(ACTION)?;
@@ -86,14 +107,14 @@ impl Append {
         AppendError::Conflict { window: self.window.clone(), number: self.number, stored: Box::new(stored.clone()) }
     }
 
-    fn fold(&self, before: &[Event]) -> Result<WindowRow, AppendError> {
+    fn fold(&self, before: &[Event]) -> Result<(Journal, WindowRow), AppendError> {
         let illegal = |source| AppendError::Illegal { window: self.window.clone(), number: self.number, source };
         let mut journal = Journal::fold(before).map_err(illegal)?;
         journal.apply(&self.event).map_err(illegal)?;
         let row = WindowRow::of(&journal)
             .ok_or_else(|| CatalogError::Row(format!("the journal of window {} has no plan", self.window)))?;
         if row.window == self.window {
-            Ok(row)
+            Ok((journal, row))
         } else {
             Err(AppendError::WrongWindow { window: self.window.clone(), planned: row.window })
         }
@@ -112,6 +133,12 @@ impl Append {
             .during(ACTION)?;
         Ok(())
     }
+}
+
+/// The end of a window, or of a slot without one, as others are told of it.
+pub(super) fn happening(notice: Notice, report: &Report, at: Timestamp) -> Result<Happening, CatalogError> {
+    let (group, window) = (report.group.clone(), report.window.clone());
+    Ok(Happening { notice, group, window, store: None, at, data: value(report)? })
 }
 
 /// Writes a window's row, new or changed.
@@ -138,8 +165,12 @@ pub(super) async fn save(connection: &mut SqliteConnection, row: &WindowRow) -> 
     Ok(())
 }
 
-/// Counts a window that ended; runs once for each, in the transaction that ends it.
+/// Counts a window that ended; runs once for each, in the transaction that ends it. A person's pause is none: metrics
+/// go on from these totals, and it would be a failure that nobody had after each restart.
 pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    if row.trigger == Trigger::Hand {
+        return Ok(());
+    }
     sqlx::query(sql::COUNT_WINDOW)
         .bind(&row.group)
         .bind(row.verdict.map(|verdict| verdict.name()))
@@ -148,6 +179,28 @@ pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) ->
         .await
         .during(ACTION)?;
     Ok(())
+}
+
+pub(super) fn value<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, CatalogError> {
+    serde_json::to_value(value).map_err(|error| CatalogError::Row(error.to_string()))
+}
+
+/// Counts how long the members were closed, whatever the verdict and whoever asked.
+async fn count_closed(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    let Some(closed) = row.closed else { return Ok(()) };
+    sqlx::query(sql::COUNT_CLOSED)
+        .bind(&row.group)
+        .bind(quarter(row.started))
+        .bind(i64::try_from(closed.as_micros()).unwrap_or(i64::MAX))
+        .execute(connection)
+        .await
+        .during(ACTION)?;
+    Ok(())
+}
+
+/// The quarter of an hour of an instant.
+pub(super) fn quarter(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(900)
 }
 
 pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, CatalogError> {

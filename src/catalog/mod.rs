@@ -9,6 +9,8 @@
 mod append;
 mod error;
 mod files;
+mod outbox;
+mod prune;
 mod reader;
 mod rows;
 mod slots;
@@ -18,6 +20,8 @@ mod tracking;
 mod writer;
 
 pub use error::{AppendError, CatalogError, OpenError};
+pub use outbox::{Listener, Waiting};
+pub use prune::{Pruned, Stale};
 pub use reader::{OpenWindow, Reader};
 pub use rows::{Entry, SlotRow, SlotState, Total, WindowRow};
 pub use tracked::{Known, Materialized, Point};
@@ -25,6 +29,7 @@ pub use tracked::{Known, Materialized, Point};
 use crate::window::{APPEND_DEADLINE, Event};
 use error::During;
 use jiff::Timestamp;
+use outbox::Outbox;
 use sqlx::ConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnection;
@@ -54,6 +59,7 @@ pub struct Catalog {
     reader: Reader,
     writer: Writer,
     identity: Arc<str>,
+    outbox: Outbox,
 }
 
 impl std::ops::Deref for Catalog {
@@ -80,7 +86,9 @@ impl Catalog {
             MIGRATIONS.run(&mut connection).await.map_err(|error| migrating(&path, error))?;
             let (epoch, identity) = next_epoch(&mut connection).await.map_err(|error| opening(&path, error))?;
             let reader = Reader::new(&path);
-            Ok(Self { reader, writer: Writer::start(path, connection, epoch, lock), identity: identity.into() })
+            let identity: Arc<str> = identity.into();
+            let outbox = Outbox::new(identity.clone());
+            Ok(Self { reader, writer: Writer::start(path, connection, epoch, lock), identity, outbox })
         })
         .await
     }
@@ -135,9 +143,15 @@ impl Catalog {
             number,
             event: event.clone(),
             at: crate::clock::wall(),
+            outbox: self.outbox.clone(),
         };
         let body: writer::Body<(), AppendError> = Box::new(|connection| Box::pin(append.run(connection)));
-        self.writer.run("append", APPEND_DEADLINE, body).await
+        let appended = self.writer.run("append", APPEND_DEADLINE, body).await;
+        // Nothing else of a window is told.
+        if matches!(event, Event::Refused { .. } | Event::Verdict { .. }) {
+            self.outbox.wake();
+        }
+        appended
     }
 
     /// When the group was first seen by this catalog: `now`, if it was never seen before. Stored once.
@@ -161,6 +175,14 @@ impl Catalog {
             })
         });
         rows::instant(self.writer.run("see a group", CHANGE_DEADLINE, body).await?)
+    }
+
+    /// Waits until whatever was being written before has landed, or never will.
+    ///
+    /// # Errors
+    /// The disk, or a later epoch.
+    pub async fn settled(&self) -> Result<(), CatalogError> {
+        self.change("wait for what is being written", Box::new(|_| Box::pin(async { Ok(()) }))).await
     }
 
     async fn change<T: Send + 'static>(

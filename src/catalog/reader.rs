@@ -1,3 +1,4 @@
+use super::append::quarter;
 use super::error::{CatalogError, During};
 use super::rows::{Entry, RawEvent, RawSlot, RawTotal, RawWindow, SlotRow, Total, WindowRow, instant, parse};
 use super::{INTEGRITY_DEADLINE, READ_DEADLINE, sql, writer};
@@ -148,12 +149,13 @@ impl Reader {
         within("list slots", READ_DEADLINE, query).await?.into_iter().map(SlotRow::try_from).collect()
     }
 
-    /// The group's latest slot, whatever its state; a planned one may lie in the future.
+    /// The group's latest slot up to an instant, whatever its state.
     ///
     /// # Errors
     /// The disk, or a row that cannot be read.
-    pub async fn last_slot(&self, group: &str) -> Result<Option<SlotRow>, CatalogError> {
-        let query = sqlx::query_as::<_, RawSlot>(sql::LAST_SLOT).bind(group).fetch_optional(&self.pool);
+    pub async fn last_slot(&self, group: &str, until: Timestamp) -> Result<Option<SlotRow>, CatalogError> {
+        let query = sqlx::query_as::<_, RawSlot>(sql::LAST_SLOT).bind(group).bind(until.as_microsecond());
+        let query = query.fetch_optional(&self.pool);
         within("read a slot", READ_DEADLINE, query).await?.map(SlotRow::try_from).transpose()
     }
 
@@ -166,6 +168,16 @@ impl Reader {
         within("read the last restore point", READ_DEADLINE, query).await?.map(instant).transpose()
     }
 
+    /// How many windows of the group were discarded since its last consistent one; a person's pauses are no windows.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn discarded_in_a_row(&self, group: &str) -> Result<usize, CatalogError> {
+        let query = sqlx::query_scalar::<_, i64>(sql::DISCARDED_IN_A_ROW).bind(group).fetch_one(&self.pool);
+        let count = within("count discarded windows", READ_DEADLINE, query).await?;
+        Ok(usize::try_from(count).unwrap_or_default())
+    }
+
     /// How many windows ended how, since the catalog was made.
     ///
     /// # Errors
@@ -173,6 +185,18 @@ impl Reader {
     pub async fn totals(&self) -> Result<Vec<Total>, CatalogError> {
         let query = sqlx::query_as::<_, RawTotal>(sql::TOTALS).fetch_all(&self.pool);
         within("count windows", READ_DEADLINE, query).await?.into_iter().map(Total::try_from).collect()
+    }
+
+    /// How long the group's members were closed in windows that began since an instant, to the quarter of an hour; none:
+    /// since the catalog was made. Whatever became of those windows, and whoever asked for them.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn closed(&self, group: &str, since: Option<Timestamp>) -> Result<Duration, CatalogError> {
+        let since = since.map_or(i64::MIN, quarter);
+        let query = sqlx::query_scalar::<_, i64>(sql::CLOSED).bind(group).bind(since).fetch_one(&self.pool);
+        let microseconds = within("add up the time closed", READ_DEADLINE, query).await?;
+        Ok(Duration::from_micros(microseconds.unsigned_abs()))
     }
 
     /// The database's size in bytes, its write-ahead log not counted.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A window as `history` and `points` show it: the projection of its journal, or a slot that was missed.
+/// A window as `history` and `points` show it: the projection of its journal, or a slot that was missed or skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WindowRow {
     pub window: String,
@@ -13,13 +13,13 @@ pub struct WindowRow {
     pub trigger: Trigger,
     /// The scheduled instant, for a window of the schedule.
     pub slot: Option<Timestamp>,
-    /// For a missed slot, the slot itself.
+    /// For a slot that was missed or skipped, the slot itself.
     pub started: Timestamp,
     pub phase: Phase,
     /// None: the window is still open.
     pub verdict: Option<Verdict>,
     pub reasons: Vec<Reason>,
-    /// None where no member was looked at: refused or missed.
+    /// None where no member was looked at: refused, missed or skipped.
     pub evidence: Option<Evidence>,
     pub pause_completed: Option<Timestamp>,
     pub unpause_started: Option<Timestamp>,
@@ -52,6 +52,8 @@ pub enum SlotState {
     Done,
     /// It passed without an attempt.
     Missed,
+    /// A blackout covered it, or the schedule was suspended.
+    Skipped,
 }
 
 /// A scheduled instant of a group.
@@ -113,6 +115,7 @@ impl SlotState {
             "running" => Ok(Self::Running),
             "done" => Ok(Self::Done),
             "missed" => Ok(Self::Missed),
+            "skipped" => Ok(Self::Skipped),
             other => Err(CatalogError::Row(format!("not a slot's state: {other}"))),
         }
     }

@@ -7,6 +7,20 @@ macro_rules! window_columns {
     };
 }
 
+/// Windows from before $1 that have ended, that can be restored to in no store, that have no backup or temporary table
+/// of ours, and that are not the last consistent ones of their groups.
+macro_rules! prunable {
+    () => {
+        "windows.started < $1 AND windows.verdict IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM tracks WHERE tracks.window_id = windows.window_id \
+         AND tracks.state NOT IN ('lost', 'expired')) \
+         AND NOT EXISTS (SELECT 1 FROM copies WHERE copies.window_id = windows.window_id \
+         AND copies.step NOT IN ('failed', 'expired')) \
+         AND (windows.restore_point IS NULL OR EXISTS (SELECT 1 FROM windows AS later \
+         WHERE later.group_name = windows.group_name AND later.restore_point > windows.restore_point))"
+    };
+}
+
 /// Restore points, each with its tracks: one row a track, or one without any.
 macro_rules! points {
     ($which:literal) => {
@@ -27,9 +41,11 @@ pub(super) const EPOCH: &str = "SELECT epoch FROM leader WHERE id = 1";
 
 pub(super) const EVENTS: &str =
     "SELECT number, epoch, written_at, kind, body FROM events WHERE window_id = $1 ORDER BY number";
+/// SQLite carries a CROSS JOIN out from left to right, and the sign keeps it from the index of all windows: recovery
+/// reads the few that are open, however many there are.
 pub(super) const OPEN_EVENTS: &str = "SELECT windows.window_id, events.number, events.body \
-     FROM windows JOIN events ON events.window_id = windows.window_id \
-     WHERE windows.verdict IS NULL ORDER BY windows.started, windows.window_id, events.number";
+     FROM windows CROSS JOIN events \
+     WHERE events.window_id = windows.window_id AND windows.verdict IS NULL ORDER BY +windows.started, windows.window_id, events.number";
 pub(super) const INSERT_EVENT: &str =
     "INSERT INTO events (window_id, number, epoch, written_at, kind, body) VALUES ($1, $2, $3, $4, $5, $6)";
 
@@ -59,6 +75,11 @@ pub(super) const POINT_BY_INSTANT: &str =
     points!("WHERE restore_point = $1 ORDER BY restore_point DESC, window_id DESC LIMIT 100");
 pub(super) const LAST_POINT: &str =
     "SELECT MAX(restore_point) FROM windows WHERE group_name = $1 AND restore_point IS NOT NULL";
+/// The newest windows only: a start must not read all that were ever discarded.
+pub(super) const DISCARDED_IN_A_ROW: &str = "WITH newest AS (SELECT started, trigger_kind, verdict FROM windows \
+     WHERE group_name = $1 ORDER BY started DESC, window_id DESC LIMIT 1000) \
+     SELECT COUNT(*) FROM newest WHERE verdict = 'discarded' AND trigger_kind <> 'hand' AND started > \
+     COALESCE((SELECT MAX(started) FROM newest WHERE verdict = 'consistent'), -1)";
 
 pub(super) const COUNT_WINDOW: &str = "INSERT INTO totals (group_name, verdict, reason_code, windows) \
      VALUES ($1, $2, $3, 1) \
@@ -70,8 +91,13 @@ pub(super) const SEE_GROUP: &str =
     "INSERT INTO groups_seen (group_name, first_seen) VALUES ($1, $2) ON CONFLICT (group_name) DO NOTHING";
 pub(super) const GROUP_SEEN: &str = "SELECT first_seen FROM groups_seen WHERE group_name = $1";
 
+/// One that was missed or skipped although it is still to come was so by a clock that has been set back since.
 pub(super) const PLAN_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
-     VALUES ($1, $2, 'planned', 0, $3) ON CONFLICT (group_name, slot) DO NOTHING";
+     VALUES ($1, $2, 'planned', 0, $3) \
+     ON CONFLICT (group_name, slot) DO UPDATE SET state = 'planned', epoch = excluded.epoch \
+     WHERE slots.state IN ('missed', 'skipped')";
+pub(super) const UNPLAN_OTHERS: &str = "DELETE FROM slots WHERE group_name = $1 AND slot <> $2 AND state = 'planned'";
+pub(super) const UNPLAN_SLOTS: &str = "DELETE FROM slots WHERE group_name = $1 AND state = 'planned' AND slot > $2";
 pub(super) const START_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
      VALUES ($1, $2, 'running', 1, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'running', attempts = 1, epoch = excluded.epoch \
@@ -84,6 +110,10 @@ pub(super) const MISS_SLOT: &str = "INSERT INTO slots (group_name, slot, state, 
      VALUES ($1, $2, 'missed', 0, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'missed', epoch = excluded.epoch \
      WHERE slots.state IN ('planned', 'running')";
+pub(super) const SKIP_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
+     VALUES ($1, $2, 'skipped', 0, $3) \
+     ON CONFLICT (group_name, slot) DO UPDATE SET state = 'skipped', epoch = excluded.epoch \
+     WHERE slots.state = 'planned'";
 /// Only a slot that no window was begun for may be planned again.
 pub(super) const RELEASE_SLOT: &str = "UPDATE slots SET state = 'planned', attempts = 0, epoch = $3 \
      WHERE group_name = $1 AND slot = $2 AND state = 'running' AND NOT EXISTS \
@@ -91,7 +121,12 @@ pub(super) const RELEASE_SLOT: &str = "UPDATE slots SET state = 'planned', attem
 pub(super) const UNFINISHED_SLOTS: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \
      WHERE group_name = $1 AND state IN ('planned', 'running') ORDER BY slot";
 pub(super) const LAST_SLOT: &str = "SELECT group_name, slot, state, attempts, epoch FROM slots \
-     WHERE group_name = $1 ORDER BY slot DESC LIMIT 1";
+     WHERE group_name = $1 AND slot <= $2 ORDER BY slot DESC LIMIT 1";
+
+pub(super) const COUNT_CLOSED: &str = "INSERT INTO closed (group_name, quarter, microseconds) VALUES ($1, $2, $3) \
+     ON CONFLICT (group_name, quarter) DO UPDATE SET microseconds = closed.microseconds + excluded.microseconds";
+pub(super) const CLOSED: &str = "SELECT COALESCE(CAST(SUM(microseconds) AS BIGINT), 0) FROM closed \
+     WHERE group_name = $1 AND quarter >= $2";
 
 pub(super) const ENDED: &str = "SELECT COUNT(*) FROM windows WHERE window_id = $1 AND verdict IS NOT NULL";
 pub(super) const UPSERT_CAPTURE: &str = "INSERT INTO captures (window_id, store_name, epoch, written_at, body) \
@@ -100,8 +135,10 @@ pub(super) const UPSERT_CAPTURE: &str = "INSERT INTO captures (window_id, store_
 pub(super) const CAPTURE: &str = "SELECT body FROM captures WHERE window_id = $1 AND store_name = $2";
 pub(super) const CAPTURED_STORES: &str = "SELECT store_name FROM captures WHERE window_id = $1";
 pub(super) const DELETE_CAPTURES: &str = "DELETE FROM captures WHERE window_id = $1";
-/// A window whose process died before its first event has no row, and never will.
-pub(super) const DELETE_STRAY_CAPTURES: &str = "DELETE FROM captures WHERE epoch < $1 AND NOT EXISTS \
+/// A window whose process died before its first event has no row, and never will. Found by the index alone.
+pub(super) const STRAY_CAPTURES: &str = "SELECT DISTINCT window_id FROM captures WHERE NOT EXISTS \
+     (SELECT 1 FROM windows WHERE windows.window_id = captures.window_id)";
+pub(super) const DELETE_STRAY_CAPTURES: &str = "DELETE FROM captures WHERE window_id = $1 AND epoch < $2 AND NOT EXISTS \
      (SELECT 1 FROM windows WHERE windows.window_id = captures.window_id)";
 
 pub(super) const INSERT_TRACK: &str = "INSERT INTO tracks \
@@ -109,6 +146,7 @@ pub(super) const INSERT_TRACK: &str = "INSERT INTO tracks \
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
 pub(super) const UPDATE_TRACK: &str = "UPDATE tracks SET state = $3, changed_at = $4, epoch = $5, body = $6 \
      WHERE window_id = $1 AND store_name = $2";
+pub(super) const STATE_OF_TRACK: &str = "SELECT state FROM tracks WHERE window_id = $1 AND store_name = $2";
 pub(super) const LIVE_TRACKS: &str = "SELECT window_id, store_name, state, body FROM tracks \
      WHERE group_name = $1 AND store_name = $2 AND state NOT IN ('lost', 'expired') ORDER BY restore_point";
 pub(super) const TRACKS: &str =
@@ -135,6 +173,42 @@ pub(super) const COUNT_RESTORED: &str = "INSERT INTO restored (group_name, store
      VALUES ($1, $2, 1, $3) ON CONFLICT (group_name, store_name) \
      DO UPDATE SET tables = restored.tables + 1, bytes = restored.bytes + excluded.bytes";
 pub(super) const RESTORED: &str = "SELECT tables, bytes FROM restored WHERE group_name = $1 AND store_name = $2";
+
+/// In order of writing: there is one writer.
+pub(super) const PUT: &str = "INSERT INTO outbox (listener, event_id, sequence, written_at, epoch, body) \
+     VALUES ($1, $2, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM outbox WHERE listener = $1), $3, $4, $5) \
+     ON CONFLICT (listener, event_id) DO NOTHING";
+pub(super) const WAITING: &str = "SELECT event_id, written_at FROM outbox WHERE listener = $1 ORDER BY sequence";
+pub(super) const MESSAGE: &str = "SELECT body FROM outbox WHERE listener = $1 AND event_id = $2";
+pub(super) const TOLD: &str = "DELETE FROM outbox WHERE listener = $1 AND event_id = $2";
+pub(super) const GIVE_UP_OLD: &str = "DELETE FROM outbox WHERE listener = $1 AND written_at < $2";
+pub(super) const GIVE_UP_MANY: &str = "DELETE FROM outbox WHERE listener = $1 AND sequence <= \
+     (SELECT sequence FROM outbox WHERE listener = $1 ORDER BY sequence DESC LIMIT 1 OFFSET $2)";
+pub(super) const ADDRESSED: &str = "SELECT DISTINCT listener FROM outbox";
+pub(super) const FORGET: &str = "DELETE FROM outbox WHERE listener = $1";
+
+pub(super) const STALE: &str = concat!(
+    "SELECT started, window_id FROM windows WHERE (started, window_id) > ($2, $3) AND ",
+    prunable!(),
+    " ORDER BY started, window_id LIMIT $4"
+);
+pub(super) const IS_STALE: &str = concat!("SELECT COUNT(*) FROM windows WHERE window_id = $2 AND ", prunable!());
+pub(super) const FAILED_COPIES: &str = "SELECT window_id, store_name, source, step, body FROM copies \
+     WHERE window_id = $1 AND step = 'failed'";
+pub(super) const PRUNE_COPIES: &str = "DELETE FROM copies WHERE window_id = $1 AND (store_name, source) IN \
+     (SELECT store_name, source FROM copies WHERE window_id = $1 ORDER BY store_name, source LIMIT $2)";
+/// What refers to others before those.
+pub(super) const PRUNE_WINDOW: [&str; 4] = [
+    "DELETE FROM tracks WHERE window_id = $1",
+    "DELETE FROM captures WHERE window_id = $1",
+    "DELETE FROM events WHERE window_id = $1",
+    "DELETE FROM windows WHERE window_id = $1",
+];
+/// Never a group's last slot: from it on the daemon looks for those that were missed.
+pub(super) const PRUNE_SLOTS: &str = "DELETE FROM slots WHERE (group_name, slot) IN \
+     (SELECT group_name, slot FROM slots WHERE slot < $1 AND state IN ('done', 'missed', 'skipped') AND EXISTS \
+     (SELECT 1 FROM slots AS later WHERE later.group_name = slots.group_name AND later.slot > slots.slot) \
+     ORDER BY slot LIMIT $2)";
 
 /// Taken at once: two writers must not both read before either writes.
 pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";

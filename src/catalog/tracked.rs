@@ -204,7 +204,7 @@ impl TryFrom<RawTrack> for Track {
 }
 
 #[derive(sqlx::FromRow)]
-struct RawCopy {
+pub(super) struct RawCopy {
     window_id: String,
     store_name: String,
     source: String,

@@ -1,12 +1,17 @@
 //! What is written of restore points after their windows: captures, tracks and copies.
 
-use super::append::json;
+use super::append::{json, value};
 use super::error::{CatalogError, During};
+use super::outbox::Outbox;
+use super::reader::within;
 use super::tracked::{copy_of, step_named};
-use super::{Catalog, sql};
+use super::{Catalog, READ_DEADLINE, sql};
+use crate::domain::Notice;
+use crate::notify::Happening;
 use crate::stores::Capture;
 use crate::tracking::copy::{Copy, Step};
-use crate::tracking::track::Track;
+use crate::tracking::track::{State, Track};
+use jiff::Timestamp;
 use sqlx::sqlite::SqliteConnection;
 
 impl Catalog {
@@ -38,23 +43,25 @@ impl Catalog {
     }
 
     /// Deletes the captures of windows that earlier processes died over before their first event, and answers with how
-    /// many they were. Once after the start is enough.
+    /// many they were. Once after the start is enough. Nobody waits for the search: it looks over all captures.
     ///
     /// # Errors
     /// The disk, or a later epoch.
     pub async fn drop_stray_captures(&self) -> Result<u64, CatalogError> {
         const ACTION: &str = "delete stray captures";
-        let epoch = self.epoch();
-        self.change(
-            ACTION,
-            Box::new(move |connection| {
+        let query = sqlx::query_scalar(sql::STRAY_CAPTURES).fetch_all(&self.reader.pool);
+        let windows: Vec<String> = within(ACTION, READ_DEADLINE, query).await?;
+        let (mut dropped, epoch) = (0, self.epoch());
+        for window in windows {
+            let delete: super::writer::Body<u64, CatalogError> = Box::new(move |connection| {
                 Box::pin(async move {
-                    let delete = sqlx::query(sql::DELETE_STRAY_CAPTURES).bind(epoch);
+                    let delete = sqlx::query(sql::DELETE_STRAY_CAPTURES).bind(window).bind(epoch);
                     Ok(delete.execute(connection).await.during(ACTION)?.rows_affected())
                 })
-            }),
-        )
-        .await
+            });
+            dropped += self.change(ACTION, delete).await?;
+        }
+        Ok(dropped)
     }
 
     /// Saves a track, which the append of its window's verdict began.
@@ -72,9 +79,14 @@ impl Catalog {
     /// The disk, a later epoch; `Missing`, when there is no such track; a name that another copy has.
     pub async fn begin_copies(&self, track: &Track, copies: &[Copy]) -> Result<(), CatalogError> {
         let rows = copies.iter().map(|copy| Ok((copy.clone(), json(copy)?))).collect::<Result<_, CatalogError>>()?;
-        let begin = Begin { track: track.clone(), body: json(track)?, rows, epoch: self.epoch(), at: micros() };
+        let (outbox, at) = (self.outbox.clone(), crate::clock::wall());
+        let begin = Begin { track: track.clone(), body: json(track)?, rows, epoch: self.epoch(), at, outbox };
         let action = if copies.is_empty() { "save a track" } else { "begin copies" };
-        self.change(action, Box::new(move |connection| Box::pin(begin.run(action, connection)))).await
+        let changed = self.change(action, Box::new(move |connection| Box::pin(begin.run(action, connection)))).await;
+        if notice(track.state).is_some() {
+            self.outbox.wake();
+        }
+        changed
     }
 
     /// Saves a copy, which [`Catalog::begin_copies`] began. One that failed may wait again, no other goes back.
@@ -98,12 +110,15 @@ struct Begin {
     body: String,
     rows: Vec<(Copy, String)>,
     epoch: i64,
-    at: i64,
+    at: Timestamp,
+    outbox: Outbox,
 }
 
 impl Begin {
     async fn run(self, action: &'static str, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
-        let Self { track, body, rows, epoch, at } = self;
+        self.tell(action, connection).await?;
+        let Self { track, body, rows, epoch, at, outbox: _ } = self;
+        let at = at.as_microsecond();
         let update = sqlx::query(sql::UPDATE_TRACK).bind(&track.window).bind(&track.store);
         let update = update.bind(track.state.name()).bind(at).bind(epoch).bind(body);
         if update.execute(&mut *connection).await.during(action)?.rows_affected() == 0 {
@@ -131,6 +146,40 @@ impl Begin {
                 .during(action)?;
         }
         Ok(())
+    }
+}
+
+impl Begin {
+    /// Tells of a state that the track comes to now, and only now: saving it again tells nothing.
+    async fn tell(&self, action: &'static str, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
+        let track = &self.track;
+        let Some(notice) = notice(track.state).filter(|_| !self.outbox.is_empty()) else { return Ok(()) };
+        let before = sqlx::query_scalar(sql::STATE_OF_TRACK).bind(&track.window).bind(&track.store);
+        let before: Option<String> = before.fetch_optional(&mut *connection).await.during(action)?;
+        if before.is_none_or(|before| before == track.state.name()) {
+            return Ok(());
+        }
+        let happening = Happening {
+            notice,
+            group: track.group.clone(),
+            window: track.window.clone(),
+            store: Some(track.store.clone()),
+            at: self.at,
+            data: value(track)?,
+        };
+        self.outbox.put(connection, self.epoch, &happening).await
+    }
+}
+
+/// What others are told of a state, if anything.
+const fn notice(state: State) -> Option<Notice> {
+    match state {
+        State::Restorable => Some(Notice::PointRestorable),
+        State::Materialized => Some(Notice::PointMaterialized),
+        State::Failed => Some(Notice::PointFailed),
+        State::Lost => Some(Notice::PointLost),
+        State::Expired => Some(Notice::PointExpired),
+        State::Waiting | State::Materializing | State::Expiring => None,
     }
 }
 

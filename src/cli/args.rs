@@ -3,11 +3,13 @@
 use super::kube::{KubeFlags, Misplaced};
 use super::output::complain;
 use super::{Exit, config as commands, output};
-use crate::config::{self, Config, Files};
+use crate::config::{self, Config, Files, Loaded};
+use crate::daemon::reload::Source;
 use crate::observe::log;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Consistent restore points for databases under ScalarDB and ScalarDL.
@@ -98,13 +100,16 @@ pub enum Command {
         /// The group's name in the config
         group: String,
     },
-    /// The next slots
+    /// The next slots, in UTC and the group's zone: blackouts, shifts of the clock, jitter
     Schedule {
         /// Only this group
         group: Option<String>,
         /// How many of each group
-        #[arg(long, default_value_t = 5, value_name = "NUMBER")]
-        next: usize,
+        #[arg(long, default_value_t = 5, value_name = "NUMBER", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+        next: u16,
+        /// Those from then on instead: RFC 3339, or a date (and time) on the group's clock, such as 2027-03-28
+        #[arg(long, value_name = "TIME")]
+        from: Option<String>,
     },
     /// Close a group by hand; the daemon, or this command without one, opens it at the limit
     Pause {
@@ -128,6 +133,8 @@ pub enum Command {
         #[arg(long, value_name = "MEMBER")]
         abandon: Option<String>,
     },
+    /// The daemon reads its config again, and says what changed
+    Reload,
     /// The Roles that the config needs in Kubernetes, for kubectl apply -f -
     Rbac {
         /// Whom to give them to
@@ -211,6 +218,7 @@ impl Command {
             Self::Config { .. } => Some("config"),
             Self::Demo { .. } => Some("demo"),
             Self::Iam { .. } => Some("iam"),
+            Self::Reload => Some("reload"),
             Self::Completions { .. } => Some("completions"),
             _ => None,
         }
@@ -253,15 +261,29 @@ impl Environment {
 /// # Errors
 /// The exit code; the errors are printed.
 pub fn load(environment: &Environment, kube: &KubeFlags) -> Result<Config, Exit> {
-    let mut config = match config::load(&environment.files()?, std::env::vars()) {
-        Ok(loaded) => loaded.config,
-        Err(errors) => {
-            complain(errors);
-            return Err(Exit::Usage);
-        }
-    };
-    kube.stand_in(&mut config).map_err(misplaced)?;
-    Ok(config)
+    read(&environment.files()?, kube).map(|loaded| loaded.config).map_err(usage)
+}
+
+/// Reads the config, and tells where to read it again.
+///
+/// # Errors
+/// The exit code; the errors are printed.
+pub fn source(environment: &Environment, kube: KubeFlags) -> Result<(Loaded, Source), Exit> {
+    let files = environment.files()?;
+    let loaded = read(&files, &kube).map_err(usage)?;
+    let again = files.clone();
+    Ok((loaded, Source { files, read: Arc::new(move || read(&again, &kube)) }))
+}
+
+fn read(files: &Files, kube: &KubeFlags) -> Result<Loaded, String> {
+    let mut loaded = config::load(files, std::env::vars()).map_err(|errors| errors.to_string())?;
+    kube.stand_in(&mut loaded.config).map_err(|misplaced| misplaced.to_string())?;
+    Ok(loaded)
+}
+
+fn usage(message: String) -> Exit {
+    complain(message);
+    Exit::Usage
 }
 
 /// Tells of flags that mean nothing here.

@@ -15,7 +15,7 @@ use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// How often, and how far apart, a daemon that holds the catalog is asked again before it counts as not answering.
 const STARTING_TRIES: u32 = 20;
@@ -71,10 +71,11 @@ pub async fn ask(config: &Arc<Config>, kube: &KubeFlags, request: Request, outpu
     let (sender, responses) = mpsc::channel(16);
     let worker = service.clone();
     if let (Request::Point { .. }, Some(group)) = (&request, request.group().and_then(|it| config.groups.get(it))) {
-        let mut followers = JoinSet::new();
-        service.followers.start(group, &mut followers);
-        // They end with the process: what they were at goes on at the next start.
-        followers.detach_all();
+        let group = Arc::new(group.clone());
+        for store in group.stores.values() {
+            // It ends with the process: what it was at goes on at the next start.
+            tokio::spawn(service.followers.follower(&group, store).run(CancellationToken::new()));
+        }
     }
     tokio::spawn(async move { control::handle(&worker, request, sender).await });
     Ok(Asked { answers: Answers::Here(responses), signals, service: Some(service) })

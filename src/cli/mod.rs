@@ -14,6 +14,7 @@ mod plan;
 mod points;
 mod rbac;
 mod recover;
+mod reload;
 mod run;
 mod schedule;
 mod window;
@@ -84,8 +85,8 @@ fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
             Ok(Exit::Good)
         }
         Command::Demo { windows } => block_on(demo::demo(windows, output)),
-        Command::Run { with_parent } => match args::load(&args.environment, &args.kube) {
-            Ok(config) => block_on(run::run(Arc::new(config), log.dropped_counter(), with_parent)),
+        Command::Run { with_parent } => match args::source(&args.environment, args.kube) {
+            Ok((loaded, source)) => block_on(run::run(loaded, source, log.dropped_counter(), with_parent)),
             Err(exit) => Ok(exit),
         },
         command => match args::load(&args.environment, &args.kube) {
@@ -123,12 +124,16 @@ fn with_config(
         Command::Members { group: Some(name) } => {
             within(group(&name), |group| members::members(config, std::iter::once(group), false, output))
         }
-        Command::Schedule { group: None, next } => Ok(schedule::schedule(config.groups.values(), next, output)),
-        Command::Schedule { group: Some(name), next } => {
-            Ok(group(&name).map_or_else(|exit| exit, |group| schedule::schedule(std::iter::once(group), next, output)))
+        Command::Schedule { group: None, next, from } => {
+            schedule::schedule(config.groups.values(), next.into(), from.as_deref(), output)
         }
+        Command::Schedule { group: Some(name), next, from } => match group(&name) {
+            Ok(group) => schedule::schedule(std::iter::once(group), next.into(), from.as_deref(), output),
+            Err(exit) => Ok(exit),
+        },
         Command::Iam { group: name, part } => group(&name).map_or_else(Ok, |group| iam::iam(group, part, output)),
         Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
+        Command::Reload => block_on(reload::reload(config, output)),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
             Ok(Exit::Good)

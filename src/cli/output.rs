@@ -76,8 +76,7 @@ pub fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> S
 /// The group's time zone; UTC without a schedule.
 #[must_use]
 pub fn zone(group: Option<&Group>) -> TimeZone {
-    let name = group.and_then(|group| group.schedule.as_ref()).map_or("UTC", |schedule| schedule.time_zone.name());
-    TimeZone::get(name).unwrap_or(TimeZone::UTC)
+    group.map_or(TimeZone::UTC, Group::time_zone)
 }
 
 /// An instant in UTC, to the second: for columns.

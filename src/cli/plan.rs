@@ -4,7 +4,6 @@ use super::Exit;
 use super::output::{Format, or_nothing, table, zone};
 use crate::aws::Aws;
 use crate::config::{self, Config, Group, StoreKind};
-use crate::daemon::schedule::next_slot;
 use crate::engine::{Clock, Finder, Swept, sweep};
 use crate::kubernetes::Depth;
 use crate::stores::{Capture, find_all};
@@ -109,7 +108,7 @@ pub async fn plan(config: &Arc<Config>, group: &Group, output: Format) -> anyhow
         hold_seconds: group.window.hold.as_secs_f64(),
         drain_seconds: group.window.drain.as_secs_f64(),
         max_pause_seconds: group.window.max_pause.as_secs_f64(),
-        next_slot: group.schedule.as_ref().and_then(|schedule| next_slot(schedule, now)),
+        next_slot: group.schedule.as_ref().and_then(|schedule| schedule.slots.next_run(now)),
     };
     output.print(&plan, |plan| text(plan, group))?;
     Ok(exit)

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::daemon::control::{Request, Response};
 use crate::tracking::Act;
 use crate::tracking::copy::Copy;
-use crate::tracking::track::Track;
+use crate::tracking::track::{Track, until};
 use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,6 +28,8 @@ struct Shown<'a> {
     window: Row<'a>,
     /// The least that its stores have come to; none without stores.
     state: Option<&'static str>,
+    /// The earliest over its stores; none where its backups stay, or it is not known, or lost or expired.
+    restorable_until: Option<Timestamp>,
     stores: BTreeMap<&'a str, StoreShown<'a>>,
 }
 
@@ -42,6 +44,7 @@ struct StoreShown<'a> {
     restorable: Option<Timestamp>,
     materialized: Option<Timestamp>,
     expires: Option<Timestamp>,
+    restorable_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -74,6 +77,7 @@ impl<'a> From<&'a Track> for StoreShown<'a> {
             restorable: track.restorable,
             materialized: track.materialized,
             expires: track.expires,
+            restorable_until: track.until(),
             notes: Vec::new(),
             parts: Vec::new(),
         }
@@ -83,7 +87,8 @@ impl<'a> From<&'a Track> for StoreShown<'a> {
 impl<'a> From<&'a Point> for Shown<'a> {
     fn from(point: &'a Point) -> Self {
         let stores = point.tracks.iter().map(|track| (track.store.as_str(), StoreShown::from(track))).collect();
-        Self { window: Row::from(&point.window), state: state(point), stores }
+        let restorable_until = until(&point.tracks);
+        Self { window: Row::from(&point.window), state: state(point), restorable_until, stores }
     }
 }
 
@@ -124,9 +129,18 @@ pub async fn points(config: &Arc<Config>, group: Option<&str>, limit: u32, outpu
             let stores = point.tracks.iter().map(|track| format!("{} {}", track.store, track.state.name()));
             let stores = stores.collect::<Vec<_>>().join(", ");
             let stores = if stores.is_empty() { NOTHING.to_owned() } else { stores };
-            vec![row.group.clone(), or_nothing(at), stores, or_nothing(quiet), or_nothing(evidence), row.window.clone()]
+            let until = or_nothing(until(&point.tracks).map(short));
+            vec![
+                row.group.clone(),
+                or_nothing(at),
+                stores,
+                until,
+                or_nothing(quiet),
+                or_nothing(evidence),
+                row.window.clone(),
+            ]
         });
-        table(&["GROUP", "RESTORE POINT", "STORES", "QUIET", "EVIDENCE", "WINDOW"], lines)
+        table(&["GROUP", "RESTORE POINT", "STORES", "UNTIL (UTC)", "QUIET", "EVIDENCE", "WINDOW"], lines)
     })?;
     Ok(Exit::Good)
 }
@@ -194,6 +208,9 @@ fn text(config: &Config, point: &Point, shown: &Shown<'_>) -> String {
     let zone = zone(config.groups.get(&row.group));
     let at = or_nothing(row.restore_point.map(|at| instant(at, &zone)));
     let mut text = format!("restore point {at} of group {}, window {}\n", row.group, row.window);
+    if let Some(until) = shown.restorable_until {
+        text.push_str(&format!("in all its stores until {} UTC\n", short(until)));
+    }
     for (name, store) in &shown.stores {
         text.push_str(&format!("\nstore {name}: {}\n", store.state));
         for (what, at) in [
@@ -201,7 +218,7 @@ fn text(config: &Config, point: &Point, shown: &Shown<'_>) -> String {
             ("expected restorable", store.expected),
             ("restorable since", store.restorable),
             ("materialized", store.materialized),
-            ("restorable to the point until", store.expires),
+            ("restorable until", store.restorable_until),
         ] {
             if let Some(at) = at {
                 text.push_str(&format!("  {what}: {} UTC\n", short(at)));

@@ -2,10 +2,10 @@
 
 use super::Exit;
 use super::output::complain;
-use crate::config::Config;
+use crate::config::Loaded;
+use crate::daemon::reload::Source;
 use crate::daemon::run::{self, Ending};
 use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
-use std::sync::Arc;
 use std::time::Duration;
 use tracing_appender::non_blocking::ErrorCounter;
 
@@ -15,11 +15,11 @@ const PARENT_LOOK: Duration = Duration::from_millis(200);
 const ORPHAN_LIMIT: Duration = Duration::from_secs(5);
 
 /// The daemon. With a parent it ends when that process does, whatever way it goes.
-pub async fn run(config: Arc<Config>, dropped: ErrorCounter, parent: Option<i32>) -> anyhow::Result<Exit> {
+pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter, parent: Option<i32>) -> anyhow::Result<Exit> {
     if let Some(parent) = parent {
         tokio::spawn(end_with(parent));
     }
-    match run::run(config, dropped).await? {
+    match run::run(loaded, source, dropped).await? {
         Ending::Open => Ok(Exit::Good),
         Ending::StillClosed(members) => {
             complain(format_args!("may still be closed: {}", members.join(", ")));

@@ -69,7 +69,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
                 complain(format_args!("{message}"));
                 break Exit::Failed;
             }
-            Next::Response(Response::Open { .. } | Response::Point { .. }) => {}
+            Next::Response(Response::Open { .. } | Response::Point { .. } | Response::Reload(_)) => {}
             Next::Signal if told_to_stop => return asked.give_up().await,
             Next::Signal if asked.alone() => {
                 told_to_stop = true;
@@ -93,7 +93,7 @@ async fn follow(mut asked: Asked, group: &Group, output: Format, by_hand: bool) 
 const fn verdict(report: &Report) -> Exit {
     match report.verdict {
         Verdict::Consistent => Exit::Good,
-        Verdict::Discarded | Verdict::Missed => Exit::Discarded,
+        Verdict::Discarded | Verdict::Missed | Verdict::Skipped => Exit::Discarded,
         Verdict::Refused => Exit::Refused,
     }
 }

@@ -5,6 +5,8 @@ pub const CATALOG: &str = "sqlite:///var/lib/stillpoint/catalog.db";
 pub const HTTP: &str = "127.0.0.1:9650";
 pub const SWEEP_INTERVAL: &str = "1m";
 pub const COVERAGE_INTERVAL: &str = "1h";
+/// Longer than a year, so that last year's can be compared with.
+pub const HISTORY: &str = "400d";
 
 pub const TIME_ZONE: &str = "UTC";
 pub const LEAD: &str = "2m";

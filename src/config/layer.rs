@@ -15,7 +15,7 @@ pub struct Layer {
     pub name: String,
     /// The file's text; none for a variable.
     pub text: Option<String>,
-    tree: yaml::Value,
+    pub tree: yaml::Value,
 }
 
 impl Layer {
@@ -111,7 +111,7 @@ pub fn read(files: &Files, variables: impl IntoIterator<Item = (String, String)>
 }
 
 /// The files of an environment, lowest layer first.
-fn paths(files: &Files) -> Result<Vec<PathBuf>, Box<Problem>> {
+pub fn paths(files: &Files) -> Result<Vec<PathBuf>, Box<Problem>> {
     match files {
         Files::List(list) => Ok(list.clone()),
         Files::Env { dir, name } if name == "default" => Ok(vec![dir.join("default.yaml")]),
@@ -138,7 +138,7 @@ fn read_file(path: &Path, files: &Files) -> Result<Layer, Box<Problem>> {
     })?;
     let is_empty = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
     if is_empty {
-        return Err(whole(Wrong::new("the file is empty").expected("at least one of daemon, groups")));
+        return Err(whole(Wrong::new("the file is empty").expected("at least one of daemon, groups, notifications")));
     }
     let fault = |fault: yaml::Fault| {
         let at = fault.at.or_else(|| locate_fault(&text, &fault));
@@ -146,7 +146,7 @@ fn read_file(path: &Path, files: &Files) -> Result<Layer, Box<Problem>> {
     };
     let tree = yaml::parse(&text).map_err(fault)?;
     if tree.is_null() {
-        return Err(whole(Wrong::new("the file is empty").expected("at least one of daemon, groups")));
+        return Err(whole(Wrong::new("the file is empty").expected("at least one of daemon, groups, notifications")));
     }
     yaml::check::<raw::Root>(&tree).map_err(fault)?;
     Ok(Layer { name: name.clone(), text: Some(text), tree })
@@ -250,7 +250,7 @@ fn read_variable(name: &str, value: &str) -> Option<Result<Layer, Problem>> {
 /// Whether the next part of `path` is a name that a person chose.
 fn is_name(path: &KeyPath) -> bool {
     let keys: Vec<&str> = path.0.iter().map(|step| if let Step::Key(key) = step { key.as_str() } else { "" }).collect();
-    matches!(keys[..], ["groups"] | ["groups", _, "clusters" | "stores"])
+    matches!(keys[..], ["groups"] | ["groups", _, "clusters" | "stores"] | ["notifications", "webhooks"])
 }
 
 fn nest(path: &KeyPath, leaf: yaml::Value) -> yaml::Value {

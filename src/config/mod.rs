@@ -6,6 +6,7 @@
 
 mod defaults;
 mod error;
+mod fingerprint;
 mod layer;
 mod model;
 mod names;
@@ -19,12 +20,11 @@ mod span;
 mod validate;
 mod yaml;
 
-pub use error::{Errors, Place, Problem};
+pub use error::{Errors, Place, Problem, Wrong};
 pub use model::{
     Aws, Cluster, Config, Connect, Coverage, Daemon, Dynamodb, Eks, Group, Keep, Kubernetes, Materialize, Namespace,
-    Orphans, Pods, Preflight, Prices, Schedule, Source, Store, StoreKind, Tls, WindowSettings,
+    Orphans, Pods, Preflight, Prices, Schedule, Secret, Source, Store, StoreKind, Tls, Url, Webhook, WindowSettings,
 };
-pub use schedule::parse as parse_cron;
 pub use schema::json_schema;
 pub use show::View;
 pub use span::write as write_duration;
@@ -68,6 +68,25 @@ pub struct Loaded {
     pub view: View,
     /// The files and variables it was read from, lowest first, by the names the user gave.
     pub layers: Vec<String>,
+    /// Tells whether two environments were read from the same texts; says nothing of what stands in them.
+    pub fingerprint: String,
+    read: Vec<layer::Layer>,
+}
+
+impl Loaded {
+    /// Where the value of a key such as `daemon.http` was written; where the nearest mapping around it was, if nobody
+    /// wrote it.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place {
+        let mut around = Some(key.split('.').fold(path::KeyPath::default(), |path, key| path.key(key)));
+        while let Some(path) = around.filter(|path| !path.0.is_empty()) {
+            if let Some(place) = self.read.iter().rev().find_map(|layer| layer.place(&path)) {
+                return place;
+            }
+            around = path.parent();
+        }
+        Place::Default
+    }
 }
 
 /// Reads `files`, overlays `variables` (`STILLPOINT__A__B`; others are ignored), and validates the result.
@@ -80,7 +99,19 @@ pub fn load(files: &Files, variables: impl IntoIterator<Item = (String, String)>
     let raw = merged.clone().try_deserialize::<raw::Root>().map_err(|error| internal(&error))?;
     let config = validate::validate(raw, &layers)?;
     let view = show::view(&merged, &layers, &config);
-    Ok(Loaded { config, view, layers: layers.into_iter().map(|layer| layer.name).collect() })
+    let names = layers.iter().map(|layer| layer.name.clone()).collect();
+    Ok(Loaded { config, view, layers: names, fingerprint: fingerprint::of(&layers), read: layers })
+}
+
+/// Tells whether the files are still what they were, without reading anything into them. One that cannot be read is
+/// taken in as such.
+#[must_use]
+pub fn glance(files: &Files) -> String {
+    match layer::paths(files) {
+        Ok(paths) => fingerprint::glance(&paths),
+        // Their names are wrong, and no change to any file makes them right.
+        Err(_) => String::new(),
+    }
 }
 
 fn merge(layers: &[layer::Layer]) -> Result<config::Value, Errors> {

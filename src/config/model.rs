@@ -1,8 +1,10 @@
 //! A config that got past validation: types that cannot be wrong.
 
-use crate::domain::Product;
+use crate::domain::{Notice, Product};
+use crate::slots::Slots;
+use jiff::tz::TimeZone;
 use kube::core::Selector;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +14,8 @@ use std::time::Duration;
 pub struct Config {
     pub daemon: Daemon,
     pub groups: BTreeMap<String, Group>,
+    /// Whom the daemon tells of windows and restore points, by name.
+    pub webhooks: BTreeMap<String, Webhook>,
 }
 
 /// What belongs to the process, not to a group.
@@ -29,6 +33,8 @@ pub struct Daemon {
     pub coverage_interval: Option<Duration>,
     /// Globs over the names of workloads that this look leaves out.
     pub ignore: Vec<String>,
+    /// How long what is over is kept in the catalog; none: for ever.
+    pub history: Option<Duration>,
 }
 
 /// A consistency group.
@@ -37,7 +43,11 @@ pub struct Group {
     pub name: String,
     /// None: only windows that a person starts.
     pub schedule: Option<Schedule>,
+    /// How old the newest restore point may become; none: what follows from the schedule.
+    pub objective: Option<Duration>,
     pub window: WindowSettings,
+    /// How long its members may be closed in a calendar month before somebody is told; none: nobody is.
+    pub closed_budget: Option<Duration>,
     /// What a Scalar workload in the group's namespaces does that no group names.
     pub coverage: Coverage,
     /// Globs over workloads' names that `coverage` leaves out.
@@ -47,6 +57,74 @@ pub struct Group {
     pub stores: BTreeMap<String, Store>,
     /// Which restore points' backups are kept.
     pub keep: Keep,
+    /// Fetched after each consistent window.
+    pub heartbeat: Option<Url>,
+}
+
+/// A receiver of events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    pub name: String,
+    pub url: Url,
+    pub secret: Secret,
+    /// PEM; none: the system's roots.
+    pub ca_file: Option<PathBuf>,
+    /// None: all of them.
+    pub groups: Option<BTreeSet<String>>,
+    /// Never empty.
+    pub types: BTreeSet<Notice>,
+}
+
+/// Where the secret is that signs; never the secret itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Secret {
+    File(PathBuf),
+    Variable(String),
+}
+
+/// An `http://` or `https://` URL with a host, without credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Url(pub(super) hyper::Uri);
+
+impl Url {
+    /// Whether TLS leads there.
+    #[must_use]
+    pub fn is_secure(&self) -> bool {
+        self.0.scheme_str() == Some("https")
+    }
+
+    /// The host, an IPv6 address without its brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let host = self.0.host().unwrap_or_default();
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// The port, or else the scheme's own.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.0.port_u16().unwrap_or(if self.is_secure() { 443 } else { 80 })
+    }
+
+    /// Host and port as they were written: the Host header.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.0.authority().map_or("", |authority| authority.as_str())
+    }
+
+    /// Path and query: may hold what is as good as a password, so no log repeats it.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.0.path_and_query().map_or("/", |path| path.as_str())
+    }
+}
+
+impl Group {
+    /// Its schedule's; UTC without one.
+    #[must_use]
+    pub fn time_zone(&self) -> TimeZone {
+        self.schedule.as_ref().map_or(TimeZone::UTC, |schedule| schedule.slots.time_zone.clone())
+    }
 }
 
 /// One database that is restored to the point.
@@ -202,9 +280,7 @@ pub enum Coverage {
 /// When a group's slots are, and what happens around them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Schedule {
-    /// Five fields, or six with seconds in front; checked.
-    pub cron: String,
-    pub time_zone: chrono_tz::Tz,
+    pub slots: Slots,
     /// Preflight starts this long before the slot.
     pub lead: Duration,
     /// A refused window is tried again until this long after its slot.
@@ -215,6 +291,8 @@ pub struct Schedule {
     pub attempts: u32,
     /// How long after a discarded window the next attempt starts.
     pub retry_delay: Duration,
+    /// Whether the newest slot that passed unseen still runs, as long as its starting deadline lasts.
+    pub catch_up: bool,
 }
 
 /// How long things may take in a window.

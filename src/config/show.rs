@@ -72,7 +72,7 @@ fn default(table: &mut Table, key: &str, value: &str) {
 }
 
 /// Keys whose null says none.
-const NULLABLE: [&str; 4] = ["http", "coverage_interval", "coordinator", "metadata"];
+const NULLABLE: [&str; 5] = ["http", "coverage_interval", "history", "coordinator", "metadata"];
 
 /// Puts the built-in defaults where nobody wrote anything.
 fn fill(merged: &mut Value, config: &Config) {
@@ -83,6 +83,7 @@ fn fill(merged: &mut Value, config: &Config) {
     default(daemon, "socket", &yaml::scalar(&config.daemon.socket.display().to_string()));
     default(daemon, "sweep_interval", defaults::SWEEP_INTERVAL);
     default(daemon, "coverage_interval", defaults::COVERAGE_INTERVAL);
+    default(daemon, "history", defaults::HISTORY);
     let groups = table(root, "groups");
     for (name, group) in &config.groups {
         let written = table(groups, name);
@@ -94,6 +95,8 @@ fn fill(merged: &mut Value, config: &Config) {
             default(schedule, "refused_retry", defaults::REFUSED_RETRY);
             default(schedule, "attempts", &defaults::ATTEMPTS.to_string());
             default(schedule, "retry_delay", defaults::RETRY_DELAY);
+            default(schedule, "catch_up", &false.to_string());
+            default(schedule, "suspend", &false.to_string());
         }
         let window = table(written, "window");
         default(window, "hold", defaults::HOLD);
@@ -131,16 +134,20 @@ fn fill_stores(written: &mut Table, group: &Group) {
 }
 
 /// Keys in the order in which people write them; others follow by name.
-const ORDER: [&str; 63] = [
+const ORDER: [&str; 80] = [
     "daemon",
     "groups",
+    "notifications",
     "catalog",
     "http",
     "socket",
     "sweep_interval",
     "coverage_interval",
+    "history",
     "schedule",
+    "objective",
     "window",
+    "closed_budget",
     "coverage",
     "ignore",
     "clusters",
@@ -151,6 +158,13 @@ const ORDER: [&str; 63] = [
     "refused_retry",
     "attempts",
     "retry_delay",
+    "catch_up",
+    "jitter",
+    "blackouts",
+    "suspend",
+    "from",
+    "until",
+    "for",
     "hold",
     "drain",
     "max_pause",
@@ -167,6 +181,12 @@ const ORDER: [&str; 63] = [
     "key_file",
     "stores",
     "keep",
+    "heartbeat",
+    "webhooks",
+    "url",
+    "secret_file",
+    "secret_env",
+    "types",
     "dynamodb",
     "rds",
     "aurora",
@@ -197,6 +217,10 @@ const ORDER: [&str; 63] = [
     "monthly",
 ];
 
+fn rank(key: &str) -> usize {
+    ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len())
+}
+
 struct Drawing<'a> {
     layers: &'a [Layer],
     lines: Vec<Line>,
@@ -204,7 +228,6 @@ struct Drawing<'a> {
 
 impl Drawing<'_> {
     fn table(&mut self, table: &Table, path: &KeyPath, depth: usize) {
-        let rank = |key: &str| ORDER.iter().position(|known| *known == key).unwrap_or(ORDER.len());
         let sorted: BTreeMap<(usize, &String), &Value> =
             table.iter().map(|(key, value)| ((rank(key), key), value)).collect();
         for ((_, key), value) in sorted {
@@ -247,7 +270,18 @@ impl Drawing<'_> {
 fn leaf(value: &Value) -> String {
     match &value.kind {
         ValueKind::Nil => "null".to_owned(),
-        ValueKind::Table(_) => "{}".to_owned(),
+        // In one line: the mappings of a list are short.
+        ValueKind::Table(table) => {
+            let sorted: BTreeMap<(usize, &String), &Value> =
+                table.iter().map(|(key, value)| ((rank(key), key), value)).collect();
+            let entries = sorted.iter().map(|((_, key), value)| {
+                let text = leaf(value);
+                let parted = text.contains([',', '[', ']', '{', '}']) && !text.starts_with(['"', '\'']);
+                let text = if parted { format!("{text:?}") } else { text };
+                format!("{}: {text}", yaml::scalar(key))
+            });
+            format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+        }
         ValueKind::Array(_) => "[]".to_owned(),
         ValueKind::String(text) if value.origin().is_some() => yaml::scalar(&hide(text)),
         // Numbers, and defaults, which are stored as their own YAML.

@@ -4,10 +4,12 @@ use super::error::Wrong;
 use std::time::Duration;
 
 /// The units, largest first, in milliseconds.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// How people write a unit otherwise.
-const OTHER_WORDS: [(&str, &str); 12] = [
+const OTHER_WORDS: [(&str, &str); 14] = [
+    ("days", "d"),
+    ("day", "d"),
     ("milliseconds", "ms"),
     ("millis", "ms"),
     ("msec", "ms"),
@@ -22,7 +24,7 @@ const OTHER_WORDS: [(&str, &str); 12] = [
     ("hours", "h"),
 ];
 
-/// Reads a duration: whole numbers with the units h, m, s, ms, each at most once, largest first.
+/// Reads a duration: whole numbers with the units d, h, m, s, ms, each at most once, largest first.
 ///
 /// # Errors
 /// What is wrong with the text, with the nearest right spelling where it can be guessed.
@@ -31,7 +33,7 @@ pub fn parse(text: &str) -> Result<Duration, Wrong> {
         return Ok(Duration::from_millis(milliseconds));
     }
     Err(Wrong::new(format!("\"{text}\" is not a duration"))
-        .expected("whole numbers with units (h, m, s, ms), such as 10s, 1m30s or 500ms")
+        .expected("whole numbers with units (d, h, m, s, ms), such as 10s, 1m30s or 500ms")
         .nearest(guess(text)))
 }
 
@@ -115,7 +117,7 @@ mod tests {
 
     #[test]
     fn units_out_of_order_twice_or_unknown_are_refused() {
-        for text in ["", "s", "10", "1s1m", "1s1s", "1.5s", "-1s", "1d", "1S", " 1s", "1s ", "99999999999999999999s"] {
+        for text in ["", "s", "10", "1s1m", "1s1s", "1.5s", "-1s", "1w", "1S", " 1s", "1s ", "99999999999999999999s"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
     }

@@ -2,9 +2,11 @@
 //! one a line.
 
 use super::Service;
-use crate::domain::{Evidence, Interval, Member, Reason, Trigger, Verdict};
+use super::reload::Outcome;
+use crate::domain::{Interval, Member, Reason, Trigger};
 use crate::engine::{Handle, Order, Status};
 use crate::tracking::Act;
+pub use crate::window::Report;
 use crate::window::{Input, State};
 use jiff::Timestamp;
 use rustix::fs::Mode;
@@ -14,7 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// The longest request.
 const LONGEST_REQUEST: u64 = 64 * 1024;
@@ -24,6 +26,8 @@ const CLIENT_DEADLINE: Duration = Duration::from_secs(10);
 pub const HAND_LIMIT: Duration = Duration::from_secs(600);
 /// How long a concluded window may take to be recorded before its report says that it is not.
 const RECORD_LIMIT: Duration = Duration::from_secs(5);
+/// How long reading the config again may take, the start of a daemon before it included.
+const RELOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +43,8 @@ pub enum Request {
     Point { group: String, window: String, act: Act },
     /// The open windows; with a member's name, gives that member up.
     Recover { abandon: Option<String>, by: String },
+    /// Reads the config again.
+    Reload,
 }
 
 impl Request {
@@ -50,7 +56,7 @@ impl Request {
             | Self::Pause { group, .. }
             | Self::Unpause { group }
             | Self::Point { group, .. } => Some(group),
-            Self::Recover { .. } => None,
+            Self::Recover { .. } | Self::Reload => None,
         }
     }
 }
@@ -73,6 +79,8 @@ pub enum Response {
     Point {
         stores: BTreeMap<String, Option<String>>,
     },
+    /// What came of reading the config again.
+    Reload(Outcome),
     Failed {
         message: String,
     },
@@ -88,24 +96,6 @@ pub struct Progress {
     pub unpause_started: Option<Timestamp>,
     /// Members that may still be closed.
     pub doubtful: Vec<String>,
-}
-
-/// A window's end, as scripts read it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    pub window: String,
-    pub group: String,
-    pub verdict: Verdict,
-    pub reasons: Vec<Reason>,
-    pub pause_completed: Option<Timestamp>,
-    pub unpause_started: Option<Timestamp>,
-    pub restore_point: Option<Timestamp>,
-    pub quiet_seconds: Option<f64>,
-    pub closed_seconds: Option<f64>,
-    pub evidence: Evidence,
-    pub members: Vec<Member>,
-    /// False: the catalog has not taken the verdict yet.
-    pub recorded: bool,
 }
 
 impl Progress {
@@ -139,25 +129,25 @@ const fn state_name(state: State) -> &'static str {
     }
 }
 
-impl Report {
-    fn of(handle: &Handle, status: &Status) -> Option<Self> {
-        let outcome = status.outcome.clone()?;
-        let seconds = |duration: Duration| duration.as_secs_f64();
-        Some(Self {
-            window: handle.window.clone(),
-            group: status.plan.as_ref().map(|plan| plan.group.clone()).unwrap_or_default(),
-            verdict: outcome.verdict,
-            reasons: outcome.reasons,
-            pause_completed: status.pause_completed,
-            unpause_started: status.unpause_started.filter(|_| status.first_pause.is_some()),
-            restore_point: outcome.restore_point,
-            quiet_seconds: outcome.quiet.as_ref().map(Interval::length).map(seconds),
-            closed_seconds: outcome.closed.map(seconds),
-            evidence: status.evidence,
-            members: status.members.to_vec(),
-            recorded: status.finished,
-        })
-    }
+/// How a window ended; none before its verdict.
+fn report(handle: &Handle, status: &Status) -> Option<Report> {
+    let outcome = status.outcome.clone()?;
+    let seconds = |duration: Duration| duration.as_secs_f64();
+    Some(Report {
+        window: handle.window.clone(),
+        group: status.plan.as_ref().map(|plan| plan.group.clone()).unwrap_or_default(),
+        slot: status.plan.as_ref().and_then(|plan| plan.slot),
+        verdict: outcome.verdict,
+        reasons: outcome.reasons,
+        pause_completed: status.pause_completed,
+        unpause_started: status.unpause_started.filter(|_| status.first_pause.is_some()),
+        restore_point: outcome.restore_point,
+        quiet_seconds: outcome.quiet.as_ref().map(Interval::length).map(seconds),
+        closed_seconds: outcome.closed.map(seconds),
+        evidence: status.evidence,
+        members: status.members.to_vec(),
+        recorded: status.finished,
+    })
 }
 
 /// Carries a request out. The receiver may go away: a window that was begun goes on.
@@ -169,6 +159,7 @@ pub async fn handle(service: &Service, request: Request, responses: mpsc::Sender
         Request::Point { group, window, act } => point(service, &group, &window, act).await,
         Request::Recover { abandon: Some(member), by } => abandon(service, &member, &by),
         Request::Recover { abandon: None, .. } => Response::Open { windows: open_windows(service) },
+        Request::Reload => reload(service).await,
     };
     let _ = responses.send(last).await;
 }
@@ -180,7 +171,8 @@ async fn begin(
     limit: Option<Duration>,
     responses: &mpsc::Sender<Response>,
 ) -> Response {
-    let Some(group) = service.engine.config().groups.get(group) else {
+    let config = service.engine.config();
+    let Some(group) = config.groups.get(group) else {
         return Response::Failed { message: format!("the daemon's config has no group {group}") };
     };
     match service.begin(group, Order { trigger, slot: None, limit }) {
@@ -205,7 +197,7 @@ async fn follow(mut handle: Handle, trigger: Trigger, responses: &mpsc::Sender<R
         if status.concluded() {
             let _ = tokio::time::timeout(RECORD_LIMIT, handle.finished()).await;
             let status = handle.status.borrow().clone();
-            return Report::of(&handle, &status).map_or(Response::Idle, |report| Response::Ended(Box::new(report)));
+            return report(&handle, &status).map_or(Response::Idle, |report| Response::Ended(Box::new(report)));
         }
         if handle.status.changed().await.is_err() {
             return Response::Failed { message: format!("window {} ended without a verdict", handle.window) };
@@ -214,7 +206,8 @@ async fn follow(mut handle: Handle, trigger: Trigger, responses: &mpsc::Sender<R
 }
 
 async fn point(service: &Service, group: &str, window: &str, act: Act) -> Response {
-    let Some(group) = service.engine.config().groups.get(group) else {
+    let config = service.engine.config();
+    let Some(group) = config.groups.get(group) else {
         return Response::Failed { message: format!("the daemon's config has no group {group}") };
     };
     let answers = service.followers.act(group, window, act).await;
@@ -226,6 +219,17 @@ async fn unpause(service: &Service, group: &str, responses: &mpsc::Sender<Respon
     let Some(handle) = service.engine.window_of(group) else { return Response::Idle };
     handle.open(Reason::new(crate::domain::Code::Opened, "a person opened it"));
     follow(handle, Trigger::Command, responses).await
+}
+
+/// At once where the daemon is at work; one that just starts reloads when it has recovered.
+async fn reload(service: &Service) -> Response {
+    let (who, outcome) = oneshot::channel();
+    let asked = service.reloads.get().is_some_and(|reloads| reloads.try_send(who).is_ok());
+    match tokio::time::timeout(RELOAD_LIMIT, outcome).await {
+        Ok(Ok(outcome)) => Response::Reload(outcome),
+        _ if !asked => Response::Failed { message: "there is nothing to reload here".to_owned() },
+        _ => Response::Failed { message: "the daemon has not come to it".to_owned() },
+    }
 }
 
 fn open_windows(service: &Service) -> Vec<Progress> {

@@ -19,7 +19,13 @@ pub(super) async fn look_for_ever(service: Service, every: Duration) {
     let mut told: BTreeMap<Option<String>, Told> = BTreeMap::new();
     loop {
         interval.tick().await;
-        for look in service.engine.finder.look_wide().await {
+        let looks = service.engine.finder().look_wide().await;
+        let contexts: BTreeSet<Option<String>> = looks.iter().map(|look| look.context.clone()).collect();
+        for gone in told.keys().filter(|context| !contexts.contains(context)) {
+            service.engine.metrics.unlisted_seen(gone.as_deref().unwrap_or_default(), &BTreeMap::new());
+        }
+        told.retain(|context, _| contexts.contains(context));
+        for look in looks {
             let context = look.context.as_deref().unwrap_or_default();
             service.engine.metrics.unlisted_seen(context, &counts(&look));
             tell(context, look.found, told.entry(look.context.clone()).or_default());

@@ -1,14 +1,13 @@
-//! One follower a store: started once, told of new restore points and of what people ask.
+//! One follower a store at a time, told of new restore points and of what people ask.
 
 use super::Service;
-use crate::config::Group;
+use crate::config::{Config, Group, Store};
 use crate::stores::open;
 use crate::tracking::{Act, Command, Follower, Refusal, Shared};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 
 /// How many commands may wait for a follower that is looking at its store.
 const COMMANDS: usize = 16;
@@ -31,18 +30,20 @@ impl Followers {
         Self { shared, commands: Arc::default(), news: Arc::new(watch::Sender::new(0)) }
     }
 
-    /// Starts the followers of a group's stores.
-    pub fn start(&self, group: &Group, tasks: &mut JoinSet<()>) {
-        let shared_group = Arc::new(group.clone());
-        for store in group.stores.values() {
-            let (sender, receiver) = mpsc::channel(COMMANDS);
-            let key = (group.name.clone(), store.name.clone());
-            self.commands.lock().unwrap_or_else(PoisonError::into_inner).insert(key, sender);
-            let way = open(store, &self.shared.aws);
-            let (shared, news) = (self.shared.clone(), self.news.subscribe());
-            let follower = Follower::new(shared, shared_group.clone(), store.clone(), way, receiver, news);
-            tasks.spawn(follower.run());
-        }
+    /// A follower for a store of the group, which is told from here on what people ask. The one before it must have
+    /// ended when this one runs.
+    pub fn follower(&self, group: &Arc<Group>, store: &Store) -> Follower {
+        let (sender, receiver) = mpsc::channel(COMMANDS);
+        let key = (group.name.clone(), store.name.clone());
+        self.commands.lock().unwrap_or_else(PoisonError::into_inner).insert(key, sender);
+        let way = open(store, &self.shared.aws);
+        let (shared, news) = (self.shared.clone(), self.news.subscribe());
+        Follower::new(shared, group.clone(), store.clone(), way, receiver, news)
+    }
+
+    /// No more restores at once from here on than this config says.
+    pub fn limit(&self, config: &Config) {
+        self.shared.limit(config);
     }
 
     /// There may be a new restore point.

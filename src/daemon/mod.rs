@@ -1,27 +1,38 @@
 //! The daemon: schedules, supervision, shutdown, and the socket that the commands speak to.
 
+pub mod agenda;
 pub mod attempts;
+pub mod changes;
 pub mod client;
+mod closed;
 pub mod control;
 mod coverage;
+mod current;
 mod events;
 pub mod followers;
+mod history;
+pub mod reload;
 pub mod rescue;
 pub mod run;
 pub mod schedule;
+mod seed;
+mod supervise;
 mod sweeps;
+mod tasks;
 mod watch;
 
 use crate::catalog::CatalogError;
 use crate::config::Group;
 use crate::engine::{Busy, Engine, Handle, Order};
+use crate::notify::Notifier;
 use crate::tracking::Shared;
 use followers::Followers;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-/// How long a process that ends waits for the last events to be written.
+/// How long a process that ends waits for the last events to be written and sent.
 const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the daemon and the commands without a daemon work with. Cheap to clone.
@@ -29,6 +40,10 @@ const EVENTS_LIMIT: Duration = Duration::from_secs(5);
 pub struct Service {
     pub engine: Engine,
     pub followers: Followers,
+    /// Whom to ask for a reload; nobody without a daemon.
+    reloads: Arc<OnceLock<mpsc::Sender<reload::Asked>>>,
+    /// Tells webhooks and heartbeats.
+    pub notifier: Notifier,
     /// The tasks that tell Kubernetes of windows.
     telling: Arc<Mutex<JoinSet<()>>>,
 }
@@ -37,8 +52,10 @@ impl Service {
     #[must_use]
     pub fn new(engine: Engine) -> Self {
         let (clock, catalog, metrics) = (engine.clock, engine.catalog.clone(), engine.metrics.clone());
+        let notifier = Notifier::new(clock, catalog.clone(), metrics.clone());
+        notifier.configure(&engine.config());
         let followers = Followers::new(Shared::new(clock, catalog, metrics, engine.aws.clone()));
-        Self { engine, followers, telling: Arc::default() }
+        Self { engine, followers, notifier, reloads: Arc::default(), telling: Arc::default() }
     }
 
     /// Begins a window of the group, and tells log, metrics and Kubernetes of it.
@@ -69,22 +86,29 @@ impl Service {
     /// Tells log, metrics and Kubernetes of a window that was begun.
     fn watch(&self, group: &str, handle: &Handle) {
         let watched = watch::watch(self.engine.metrics.clone(), group.to_owned(), handle.clone());
-        let followers = self.followers.clone();
+        let (service, followers, name) = (self.clone(), self.followers.clone(), group.to_owned());
         tokio::spawn(async move {
             watched.await;
+            closed::tell(&service, &name).await;
             followers.wake();
+            if !service.engine.config().groups.contains_key(&name) {
+                // It left the config meanwhile, and this was the last of it.
+                service.engine.metrics.group_gone(&name);
+            }
         });
         let mut telling = self.telling();
         while telling.try_join_next().is_some() {}
-        telling.spawn(events::tell(self.engine.finder.clone(), group.to_owned(), handle.clone()));
+        telling.spawn(events::tell(self.engine.finder(), group.to_owned(), handle.clone()));
     }
 
-    /// Waits for what is still being told to Kubernetes, for a while.
+    /// Waits for what is still being told to Kubernetes, webhooks and heartbeats, for a while.
     pub async fn told(&self) {
         let mut telling = std::mem::take(&mut *self.telling());
         let all = async { while telling.join_next().await.is_some() {} };
-        // The windows have ended: an event that cannot be written by then is lost, and the log tells why.
-        let _ = tokio::time::timeout(EVENTS_LIMIT, all).await;
+        // The windows have ended: an event that cannot be written by then is lost, and the log tells why. What is for
+        // webhooks stays in the catalog.
+        let _ = tokio::time::timeout(EVENTS_LIMIT, async { tokio::join!(all, self.notifier.rested()) }).await;
+        self.notifier.stop();
     }
 
     fn telling(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {

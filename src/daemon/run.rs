@@ -1,15 +1,18 @@
 //! `stillpoint run`: recovery first, the integrity check after it, schedules last; and the end.
 
+use super::reload::{Reloads, Source};
 use super::rescue::{StillClosed, rescue};
-use super::schedule::{Clockwork, expected_interval, next_slot};
-use super::{Service, attempts, control, coverage, sweeps};
+use super::schedule::Clockwork;
+use super::seed::seed;
+use super::supervise::Supervisor;
+use super::{Service, closed, control};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
-use crate::observe::metrics::{Metrics, WindowTotal};
+use crate::observe::metrics::Metrics;
 use anyhow::Context;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +25,14 @@ use tracing_appender::non_blocking::ErrorCounter;
 const RECOVERY_WAIT: Duration = Duration::from_secs(10);
 /// How long the catalog may take to open before what it names is opened beside that.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);
+/// How long schedules wait for the check of the catalog's file, which reads all of it; a large one goes on beside them.
+const CHECK_PATIENCE: Duration = Duration::from_millis(500);
 /// The daemon's loop comes round this often.
 const BEAT: Duration = Duration::from_secs(1);
 const BEAT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The check of the catalog's file, under way.
+type Check = tokio::task::JoinHandle<Result<(), CatalogError>>;
 
 /// How the daemon ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,24 +105,40 @@ async fn open(finder: &Finder, signals: &mut Signals) -> Result<Result<Catalog, 
     Ok(opening.await)
 }
 
-/// Runs until a signal, then until everything is open.
+/// Runs until a signal, then until everything is open. `loaded` was read from `source`, which is read again when the
+/// config changes.
 ///
 /// # Errors
 /// Something it needs cannot be had: the catalog, an address, the socket. What a dead daemon left closed is open then.
-pub async fn run(config: Arc<Config>, dropped: ErrorCounter) -> anyhow::Result<Ending> {
+pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
-    let service = service(config, &mut signals).await?;
+    let hangup = signal(SignalKind::hangup()).context("catch signals")?;
+    let service = service(Arc::new(loaded.config), &mut signals).await?;
+    let reloads = Reloads::new(service.engine.clone(), source, loaded.fingerprint);
+    let (ask, asked) = Reloads::line();
+    // Nobody else sets it.
+    let _ = service.reloads.set(ask);
     let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
     let recovered = service.recover().await?;
     // From the first scrape on, counters say what the catalog says.
-    let seeded = seed(&service).await;
+    let seeded = seed(&service, &service.engine.config()).await;
     let problem = match serve(&service, &health, dropped, &mut tasks).await {
         Err(error) => Some(error),
         Ok(()) => {
             tasks.spawn(beat(service.clone(), health.clone()));
-            tasks.spawn(begin(service.clone(), health.clone(), recovered, seeded));
+            tasks.spawn(closed::tell_for_ever(service.clone()));
+            let (begun, health) = (service.clone(), health.clone());
+            tasks.spawn(async move {
+                let catalog = begun.engine.catalog.clone();
+                let mut check = Some(tokio::spawn(async move { catalog.integrity_check().await }));
+                let supervisor = begin(&begun, &health, recovered, seeded, &mut check).await;
+                tokio::select! {
+                    () = supervise(&begun, supervisor, &mut check, &health) => {}
+                    () = reloads.run(hangup, asked) => {}
+                }
+            });
             tokio::select! {
                 () = signals.next() => None,
                 Some(ended) = tasks.join_next() => Some(died(ended)),
@@ -145,7 +169,8 @@ async fn serve(
     dropped: ErrorCounter,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let daemon = &service.engine.config().daemon;
+    let config = service.engine.config();
+    let daemon = &config.daemon;
     if let Some(address) = daemon.http {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
         tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
@@ -166,8 +191,14 @@ fn died(ended: Result<(), tokio::task::JoinError>) -> anyhow::Error {
     }
 }
 
-/// The rest of a start: integrity, metrics, schedules. Then it supervises them for ever.
-async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mut seeded: Result<(), CatalogError>) {
+/// The rest of a start: integrity and metrics. Answers with what follows the config from then on.
+async fn begin(
+    service: &Service,
+    health: &Health,
+    recovered: Vec<Handle>,
+    mut seeded: Result<(), CatalogError>,
+    check: &mut Option<Check>,
+) -> Option<Supervisor> {
     let opened = async {
         for mut handle in recovered {
             handle.seen_open().await;
@@ -177,77 +208,78 @@ async fn begin(service: Service, health: Arc<Health>, recovered: Vec<Handle>, mu
         tracing::error!("what a dead daemon left closed does not open yet; its groups wait, the others go on");
     }
     health.ready(RECOVERY);
-    if let Err(error) = service.engine.catalog.integrity_check().await {
-        service.engine.metrics.catalog_failed();
-        health.unready(CATALOG, error.to_string());
-        tracing::error!("check the catalog: {error}; no schedule runs");
-        std::future::pending::<()>().await;
+    if let Ok(Some(error)) = tokio::time::timeout(CHECK_PATIENCE, damage(check)).await {
+        damaged(service, health, &error);
+        return None;
     }
+    let config = service.engine.config();
     while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
         tracing::error!("read the catalog: {error}");
         tokio::time::sleep(Duration::from_secs(5)).await;
-        seeded = seed(&service).await;
+        seeded = seed(service, &config).await;
     }
+    health.ready(CATALOG);
+    tokio::spawn(tidy(service.clone()));
+    match Clockwork::start().await {
+        Ok(clockwork) => Some(Supervisor::new(service.clone(), clockwork, &config)),
+        Err(error) => {
+            tracing::error!("start the schedules: {error}");
+            None
+        }
+    }
+}
+
+/// Strikes what windows left in the catalog that a daemon died over.
+async fn tidy(service: Service) {
     if let Err(error) = service.engine.catalog.drop_stray_captures().await {
         tracing::warn!("delete what windows left that a daemon died over: {error}");
     }
-    health.ready(CATALOG);
-    let mut tasks = JoinSet::new();
-    match Clockwork::start().await {
-        Ok(clockwork) => {
-            for group in service.engine.config().groups.values() {
-                tasks.spawn(sweeps::sweep_for_ever(service.clone(), group.clone()));
-                service.followers.start(group, &mut tasks);
-                if let Some(schedule) = &group.schedule {
-                    let (service, clockwork) = (service.clone(), clockwork.clone());
-                    tasks.spawn(attempts::follow(service, clockwork, group.clone(), schedule.clone()));
-                }
-            }
-            if let Some(every) = service.engine.config().daemon.coverage_interval {
-                tasks.spawn(coverage::look_for_ever(service.clone(), every));
-            }
-            health.ready(SCHEDULES);
-            tracing::info!("ready: {} groups", service.engine.config().groups.len());
-        }
-        Err(error) => tracing::error!("start the schedules: {error}"),
-    }
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            health.unready(SCHEDULES, error.to_string());
-            tracing::error!("a group's task died: {error}");
-            return;
-        }
-    }
-    std::future::pending::<()>().await;
 }
 
-async fn seed(service: &Service) -> Result<(), CatalogError> {
-    let catalog = &service.engine.catalog;
-    let totals = catalog.totals().await?.into_iter().map(|total| WindowTotal {
-        group: total.group,
-        verdict: total.verdict,
-        reason: total.reason_code,
-        count: total.count,
-    });
-    let known = totals.filter(|total| service.engine.config().groups.contains_key(&total.group)).collect::<Vec<_>>();
-    service.engine.metrics.seed(&known);
-    let now = service.engine.clock.now().wall;
-    for group in service.engine.config().groups.values() {
-        let seen = catalog.group_seen(&group.name, now).await?;
-        let last = catalog.last_consistent(&group.name).await?;
-        let metrics = &service.engine.metrics;
-        metrics.group_known(&group.name, &group.window, seen, last);
-        for store in group.stores.values() {
-            metrics.store_known(&group.name, &store.name, store.materializes());
-            let sums = catalog.materialized(&group.name, &store.name).await?;
-            metrics.materialized(&group.name, store, sums.restored, sums.restored_bytes);
-        }
-        if let Some(schedule) = &group.schedule {
-            metrics.scheduled(&group.name, next_slot(schedule, now), expected_interval(schedule, now));
-        }
+/// What the check of the catalog's file found; none: nothing. Once that is known it waits for ever.
+async fn damage(check: &mut Option<Check>) -> Option<String> {
+    let Some(checking) = check else { return std::future::pending().await };
+    let checked = checking.await;
+    *check = None;
+    match checked {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(error) => Some(error.to_string()),
     }
-    Ok(())
+}
+
+/// Nothing runs on a catalog that is damaged, but the process stays: to be asked, and to open what is closed.
+fn damaged(service: &Service, health: &Health, error: &str) {
+    service.engine.metrics.catalog_failed();
+    health.unready(CATALOG, error.to_owned());
+    tracing::error!("check the catalog: {error}; no schedule runs");
+}
+
+/// Supervises what the config asks for, for ever; comes back when a part of it died.
+async fn supervise(service: &Service, supervisor: Option<Supervisor>, check: &mut Option<Check>, health: &Health) {
+    let Some(supervisor) = supervisor else { return std::future::pending().await };
+    let ready = |config: &Config| {
+        health.ready(SCHEDULES);
+        tracing::info!("ready: {} groups", config.groups.len());
+    };
+    let mut running = Box::pin(supervisor.run(ready));
+    let damage = loop {
+        tokio::select! {
+            error = &mut running => {
+                health.unready(SCHEDULES, error.to_string());
+                tracing::error!("a group's task died: {error}");
+                return;
+            }
+            found = damage(check) => if let Some(damage) = found {
+                break damage;
+            }
+        }
+    };
+    // Its tasks end with it.
+    drop(running);
+    damaged(service, health, &damage);
+    std::future::pending::<()>().await;
 }
 
 async fn beat(service: Service, health: Arc<Health>) {

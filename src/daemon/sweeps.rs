@@ -6,10 +6,12 @@ use crate::engine::{Sighting, Swept, sweep};
 use crate::kubernetes::Depth;
 use crate::observe::metrics::Look;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Looks at the group's members for ever, at every interval in which no window of the group runs.
-pub(super) async fn sweep_for_ever(service: Service, group: Group) {
-    let mut interval = tokio::time::interval(service.engine.config().daemon.sweep_interval);
+pub(super) async fn sweep_for_ever(service: Service, group: Arc<Group>, every: Duration) {
+    let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let (mut known, mut unlisted_known) = (BTreeSet::new(), Vec::new());
     loop {
@@ -17,7 +19,7 @@ pub(super) async fn sweep_for_ever(service: Service, group: Group) {
         if service.engine.window_of(&group.name).is_some() {
             continue;
         }
-        match sweep(&service.engine.finder, &group, Depth::Pods).await {
+        match sweep(&service.engine.finder(), &group, Depth::Pods).await {
             // A window that began meanwhile tells more than this look.
             Ok(_) if service.engine.window_of(&group.name).is_some() => {}
             Ok(Swept { clusters, unlisted, .. }) => {

@@ -55,7 +55,9 @@ impl Told {
         if let (Some(outcome), false) = (&status.outcome, self.outcome) {
             self.outcome = true;
             let drain = status.pause_completed.zip(status.first_pause).map(|(end, start)| end.duration_since(start));
-            let ended = Ended { drain: drain.and_then(|drain| drain.try_into().ok()), ..Ended::from(outcome) };
+            let drain = drain.and_then(|drain| drain.try_into().ok());
+            let hold = status.plan.as_ref().map(|plan| plan.hold);
+            let ended = Ended { drain, hold, ..Ended::from(outcome) };
             if status.plan.as_ref().is_none_or(|plan| plan.trigger != Trigger::Hand) {
                 metrics.window_ended(group, &ended);
             }

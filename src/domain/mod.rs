@@ -1,5 +1,6 @@
 //! The words of the design as plain types: no IO, no clock.
 
+pub mod notice;
 pub mod pod;
 pub mod product;
 pub mod quiet;
@@ -7,6 +8,7 @@ pub mod reason;
 pub mod time;
 pub mod verdict;
 
+pub use notice::Notice;
 pub use pod::{Gone, Owner, Pod};
 pub use product::Product;
 pub use quiet::{Interval, StoreClock, restore_point};

@@ -37,6 +37,18 @@ macro_rules! codes {
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
             }
+            /// Whether a window with this first reason usually ends so; metrics have a series for each from the start.
+            #[must_use]
+            pub fn ends(self, verdict: super::Verdict) -> bool {
+                match verdict {
+                    super::Verdict::Refused => self <= Self::Catalog || self == Self::Shutdown,
+                    super::Verdict::Discarded => {
+                        let of_slots = [Self::NotRunning, Self::Slept, Self::Blackout, Self::Suspended];
+                        self >= Self::Catalog && !of_slots.contains(&self)
+                    }
+                    super::Verdict::Consistent | super::Verdict::Missed | super::Verdict::Skipped => false,
+                }
+            }
             /// What it means, for the reference.
             #[must_use]
             pub const fn meaning(self) -> &'static str {
@@ -103,6 +115,12 @@ codes! {
     Interrupted = "interrupted",
     /// No daemon ran at the slot.
     NotRunning = "not_running",
+    /// The computer slept over the slot, or its clock was set past it.
+    Slept = "slept",
+    /// A blackout of the schedule covered the slot.
+    Blackout = "blackout",
+    /// The schedule was suspended at the slot.
+    Suspended = "suspended",
     /// A person gave a member up by name.
     Abandoned = "abandoned",
 }

@@ -12,6 +12,8 @@ pub enum Verdict {
     Refused,
     /// The slot passed without an attempt.
     Missed,
+    /// The slot was not to run: a blackout covered it, or the schedule was suspended.
+    Skipped,
 }
 
 /// How well the members of a window are known.
@@ -63,7 +65,7 @@ macro_rules! lowercase_names {
 }
 
 lowercase_names! {
-    Verdict { Consistent = "consistent", Discarded = "discarded", Refused = "refused", Missed = "missed" }
+    Verdict { Consistent = "consistent", Discarded = "discarded", Refused = "refused", Missed = "missed", Skipped = "skipped" }
     Evidence { Address = "address", Pod = "pod" }
     Trigger { Schedule = "schedule", Command = "command", Hand = "hand" }
 }

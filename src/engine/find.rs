@@ -58,8 +58,14 @@ impl Finder {
 
     /// The environment.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub const fn config(&self) -> &Arc<Config> {
         &self.config
+    }
+
+    /// The same for another environment. Kubeconfigs are read anew; what this one began goes on with its own clients.
+    #[must_use]
+    pub(super) fn with(&self, config: Arc<Config>) -> Self {
+        Self { config, dns: self.dns, kubernetes: Kubernetes::new() }
     }
 
     /// All members of all clusters of a group. Nothing is cached.

@@ -103,8 +103,9 @@ pub struct Engine {
     pub clock: Clock,
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
-    pub finder: Finder,
     pub aws: Aws,
+    /// With the environment as it is now. A window keeps the one that it began with.
+    current: Arc<watch::Sender<Finder>>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -123,13 +124,31 @@ impl Engine {
         let aws = Aws::telling(Arc::new(move |account, region, operation, outcome| {
             told.aws_called(account, region, operation, outcome);
         }));
-        Self { clock, catalog, metrics, finder, aws, running: Arc::default() }
+        let current = Arc::new(watch::Sender::new(finder));
+        Self { clock, catalog, metrics, aws, current, running: Arc::default() }
     }
 
-    /// The environment.
+    /// The environment as it is now.
     #[must_use]
-    pub fn config(&self) -> &Config {
-        self.finder.config()
+    pub fn config(&self) -> Arc<Config> {
+        self.current.borrow().config().clone()
+    }
+
+    /// What finds members by the environment as it is now.
+    #[must_use]
+    pub fn finder(&self) -> Finder {
+        self.current.borrow().clone()
+    }
+
+    /// Tells of each new environment.
+    #[must_use]
+    pub fn environments(&self) -> watch::Receiver<Finder> {
+        self.current.subscribe()
+    }
+
+    /// From here on windows begin with this environment; those that run keep theirs.
+    pub fn take_up(&self, config: Arc<Config>) {
+        self.current.send_modify(|finder| *finder = finder.with(config));
     }
 
     /// Begins a window of the group.
@@ -139,10 +158,10 @@ impl Engine {
     pub fn begin(&self, group: &Group, order: Order) -> Result<Handle, Busy> {
         let plan = self.plan(group, order);
         let (handle, commands, status) = self.reserve(&group.name, plan.window.clone())?;
-        let engine = self.clone();
+        let (engine, finder) = (self.clone(), self.finder());
         let group = group.clone();
         tokio::spawn(async move {
-            let (window, clients, surroundings) = Box::pin(engine.preflight(&group, plan)).await;
+            let (window, clients, surroundings) = Box::pin(engine.preflight(&finder, &group, plan)).await;
             engine.drive(&group.name, window, clients, surroundings, commands, status).await;
         });
         Ok(handle)
@@ -166,32 +185,32 @@ impl Engine {
     }
 
     /// Finds the members, and refuses what cannot be begun.
-    async fn preflight(&self, group: &Group, plan: Plan) -> (Window, Vec<AdminClient>, Surroundings) {
+    async fn preflight(&self, finder: &Finder, group: &Group, plan: Plan) -> (Window, Vec<AdminClient>, Surroundings) {
         // Before the first look at a store: the window watches the daemon's own clock from then on.
         let now = self.clock.now();
-        match self.prepare(group).await {
+        match self.prepare(finder, group).await {
             Ok((found, clients, surroundings, clocks)) => {
                 let window = Window::begin(plan, found.evidence(), found.members, clocks, now);
                 (window, clients, surroundings)
             }
             Err(reasons) => {
-                let surroundings = Surroundings::none(self.finder.clone(), group);
+                let surroundings = Surroundings::none(finder.clone(), group);
                 (Window::refuse(plan, reasons, self.clock.now()), Vec::new(), surroundings)
             }
         }
     }
 
-    async fn prepare(&self, group: &Group) -> Result<Prepared, Vec<Reason>> {
+    async fn prepare(&self, finder: &Finder, group: &Group) -> Result<Prepared, Vec<Reason>> {
         let one = |reason| vec![reason];
         // First, since it may take minutes: what follows is as fresh as can be when the pause begins.
         let (stores, clocks) = Stores::find(&self.aws, &self.metrics, group).await?;
-        let found = self.finder.find(group, Depth::Workloads).await.map_err(one)?;
+        let found = finder.find(group, Depth::Workloads).await.map_err(one)?;
         if !found.against.is_empty() {
             return Err(found.against);
         }
-        let clients = find::clients(&self.finder, group, &found.members).map_err(one)?;
+        let clients = find::clients(finder, group, &found.members).map_err(one)?;
         self.claim(&group.name, &found.members).map_err(one)?;
-        let finder = self.finder.clone();
+        let finder = finder.clone();
         let surroundings = match &found.census {
             Some(census) => Surroundings::begin(finder, self.catalog.identity(), group, census).await.map_err(one)?,
             None => Surroundings::none(finder, group),
@@ -276,14 +295,15 @@ impl Engine {
         let Ok((handle, commands, status)) = self.reserve(&plan.group, plan.window.clone()) else {
             return self.open_without_journal(open);
         };
-        let clients = find::clients_of_intent(&self.finder, &plan.group, window.members());
+        let finder = self.finder();
+        let clients = find::clients_of_intent(&finder, &plan.group, window.members());
         let addresses = window.members().iter().map(|member| member.address.clone()).collect();
         self.running().addresses.insert(plan.group.clone(), addresses);
         // Shown before its task runs: whoever looks now sees its group and its members.
         status.send_replace(Status::of(&window, window.members().into(), now));
         let (engine, catalog) = (self.clone(), self.catalog.identity().to_owned());
         tokio::spawn(async move {
-            let surroundings = Surroundings::recovered(engine.finder.clone(), catalog, plan.group.clone());
+            let surroundings = Surroundings::recovered(finder, catalog, plan.group.clone());
             engine.drive(&plan.group, window, clients, surroundings, commands, status).await;
         });
         Some(handle)
@@ -298,7 +318,7 @@ impl Engine {
         }
         let reserved = self.reserve(&plan.group, plan.window.clone()).ok();
         let handle = reserved.as_ref().map(|(handle, ..)| handle.clone());
-        let engine = self.clone();
+        let (engine, finder) = (self.clone(), self.finder());
         tokio::spawn(async move {
             let left = Unopened::default();
             if let Some((_, _, status)) = &reserved {
@@ -307,7 +327,7 @@ impl Engine {
                     (status.members, status.doubtful, status.recovered) = (members.into(), doubtful, true);
                 });
             }
-            open_intent(&engine.finder, &open, &left, |line| tracing::warn!(window = %open.window, "{line}")).await;
+            open_intent(&finder, &open, &left, |line| tracing::warn!(window = %open.window, "{line}")).await;
             if reserved.is_some() {
                 engine.running().windows.remove(&plan.group);
             }

@@ -32,7 +32,10 @@ impl Stores {
     pub async fn find(aws: &Aws, metrics: &Metrics, group: &Group) -> Result<(Self, Vec<StoreClock>), Vec<Reason>> {
         let (looked, mut against) = find_all(group.stores.values(), aws).await;
         let (mut known, mut clocks) = (Vec::new(), Vec::new());
-        for Looked { config, store, capture, clock } in looked {
+        for Looked { config, store, capture, clock, recoverable } in looked {
+            if let Some(recoverable) = recoverable {
+                metrics.store_recoverable(&group.name, &config.name, recoverable);
+            }
             for note in &capture.notes {
                 tracing::warn!(group = %group.name, store = %config.name, "{note}");
             }

@@ -57,7 +57,7 @@ macro_rules! metrics {
 
 metrics! {
     WINDOWS: Counter "stillpoint_windows_total" &["group", "verdict", "reason"], "windows",
-        "Windows by verdict and first reason (empty when consistent), counted in the catalog, so a restart does not reset it.";
+        "Windows by verdict and first reason (empty when consistent or missed), counted in the catalog, so a restart does not reset it; the usual pairs are there from the first scrape, others once they happened.";
     SLOTS_MISSED: Counter "stillpoint_slots_missed_total" GROUP, "slots",
         "Slots of the schedule that passed without an attempt.";
     LAST_CONSISTENT: Gauge "stillpoint_last_consistent_timestamp_seconds" GROUP, "Unix time",
@@ -65,9 +65,17 @@ metrics! {
     FIRST_SEEN: Gauge "stillpoint_group_first_seen_timestamp_seconds" GROUP, "Unix time",
         "When the catalog first heard of the group.";
     NEXT_SLOT: Gauge "stillpoint_next_slot_timestamp_seconds" GROUP, "Unix time",
-        "The next slot of the schedule; absent without a schedule.";
+        "The next slot of the schedule that runs; absent without a schedule, and while it is suspended.";
     EXPECTED_INTERVAL: Gauge "stillpoint_expected_interval_seconds" GROUP, "seconds",
-        "The longest time between two slots of the schedule; absent without a schedule.";
+        "The longest time between two slots of the schedule, and around now as blackouts leave them; absent without a schedule, and while it is suspended.";
+    OBJECTIVE: Gauge "stillpoint_objective_seconds" GROUP, "seconds",
+        "How old the newest restore point may become: `objective` in the config, or one interval of the schedule and as much again, at most two hours more; absent without either.";
+    CLUSTER_INFO: Gauge "stillpoint_cluster_info" &["group", "scalar_cluster", "product"], "1",
+        "A cluster of the config, there before anybody looked at its members; the value is always 1.";
+    STORE_INFO: Gauge "stillpoint_store_info" &["group", "store", "kind"], "1",
+        "A store of the config, there before anybody looked at it; the value is always 1.";
+    DISCARDED_IN_A_ROW: Gauge "stillpoint_windows_discarded_in_a_row" GROUP, "windows",
+        "Windows discarded since the last consistent one, out of the catalog; those that a person ended are not counted.";
     MAX_PAUSE: Gauge "stillpoint_max_pause_seconds" GROUP, "seconds",
         "The configured limit from the first pause request to the first unpause request.";
     PAUSE_DEADLINE: Gauge "stillpoint_pause_deadline_timestamp_seconds" GROUP, "Unix time",
@@ -86,6 +94,14 @@ metrics! {
         "From the first pause request to the last member seen open.";
     WINDOW_QUIET: Histogram "stillpoint_window_quiet_seconds" GROUP, "seconds",
         "The quiet interval, from the last acknowledgement to just before the first unpause request.";
+    CLOSED: Counter "stillpoint_closed_seconds_total" GROUP, "seconds",
+        "How long members were closed, from each first pause request to the last member seen open, in windows of any verdict and pauses by hand; counted in the catalog, so a restart does not reset it.";
+    CLOSED_MONTH: Gauge "stillpoint_closed_month_seconds" GROUP, "seconds",
+        "The same, of the windows that began in this calendar month of the schedule's time zone.";
+    CLOSED_BUDGET: Gauge "stillpoint_closed_budget_seconds" GROUP, "seconds",
+        "The configured `closed_budget` of a calendar month; absent without one.";
+    WINDOW_OVERSHOOT: Histogram "stillpoint_window_overshoot_seconds" GROUP, "seconds",
+        "How much longer than needed members were closed: the closed seconds less the quiet interval, of which no more than the configured hold counts; all of them where there was no quiet interval.";
     DRAIN: Histogram "stillpoint_drain_seconds" GROUP, "seconds",
         "From the first pause request to the last acknowledgement.";
     UNLISTED: Gauge "stillpoint_unlisted_workloads" &["context", "kubernetes_namespace"], "workloads",
@@ -116,8 +132,18 @@ metrics! {
         "What bears the names of this catalog's materializing, but is not in it, at the last sweep; absent until the first.";
     AWS_CALLS: Counter "stillpoint_aws_calls_total" &["account", "region", "operation", "outcome"], "calls",
         "Calls of AWS since the process started, by outcome: `ok`, `throttled`, `denied`, `lost` (nothing is known of it), `other`.";
+    STORE_RECOVERABLE: Gauge "stillpoint_store_recoverable" STORE, "0 or 1",
+        "Whether everything of the store could be restored to a point in time at the last look, before a window or at its restore points; absent until there was one.";
     STORE_CLOCK: Gauge "stillpoint_store_clock_offset_seconds" &["group", "store", "bound"], "seconds",
         "The store's clock minus the daemon's, at the last window: at least (`low`) and at most (`high`).";
+    NOTIFICATIONS: Counter "stillpoint_notifications_total" &["webhook", "outcome"], "events",
+        "Events by what came of them since the process started: `delivered`, `retried` (sent in vain, to be sent again), `given_up` (not told in 24 h, more than 1000 waiting, or 410).";
+    NOTIFICATIONS_WAITING: Gauge "stillpoint_notifications_waiting" &["webhook"], "events",
+        "Events that a webhook has not taken yet; absent until it was looked at.";
+    NOTIFICATION_OLDEST: Gauge "stillpoint_notification_oldest_waiting_timestamp_seconds" &["webhook"], "Unix time",
+        "Since when the oldest event waits that a webhook has not taken; absent when none waits.";
+    HEARTBEATS: Counter "stillpoint_heartbeats_total" &["group", "outcome"], "requests",
+        "Heartbeats after consistent windows, by what came of them since the process started: `delivered`, `retried`, `given_up` (not taken within an hour, or before the next one).";
     CATALOG_APPEND: Histogram "stillpoint_catalog_append_seconds" &[], "seconds",
         "How long a durable append to the catalog took.";
     CATALOG_ERRORS: Counter "stillpoint_catalog_errors_total" &[], "errors",
@@ -130,6 +156,14 @@ metrics! {
         "Whether /healthz says alive: the daemon's loop was heard of lately.";
     LOG_DROPPED: Counter "stillpoint_log_lines_dropped_total" &[], "lines",
         "Log lines dropped because standard error did not take them.";
+    CONFIG_RELOADS: Counter "stillpoint_config_reloads_total" &["outcome"], "reloads",
+        "Configs that were read while the daemon ran, since the process started: `applied`, `refused` (the old one goes on), `unchanged`.";
+    CONFIG_SUCCESSFUL: Gauge "stillpoint_config_last_reload_successful" &[], "0 or 1",
+        "Whether the config as it lies in its files is the one that runs; 0 from a refused one on.";
+    CONFIG_SUCCESS: Gauge "stillpoint_config_last_reload_success_timestamp_seconds" &[], "Unix time",
+        "When a config was taken up, or found unchanged by whoever asked for a reload, for the last time.";
+    CONFIG_INFO: Gauge "stillpoint_config_info" &["hash"], "1",
+        "A short hash of the files and variables that make up the config that runs; the value is always 1.";
     BUILD: Gauge "stillpoint_build_info" &["version"], "1",
         "The version that runs; the value is always 1.";
     START_TIME: Gauge "stillpoint_start_time_seconds" &[], "Unix time",

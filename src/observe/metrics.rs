@@ -1,9 +1,12 @@
 //! The daemon's metrics in the words of the design, on a registry of their own.
 
+use super::closed::Closed;
+use super::config::Configs;
+use super::configured::Configured;
 use super::described::{self, Description};
 use super::health::Health;
+use super::notices::Notices;
 use super::stores::Stores;
-use crate::config::WindowSettings;
 use crate::domain::{Code, Verdict};
 use crate::window::Outcome;
 use jiff::Timestamp;
@@ -26,7 +29,7 @@ pub struct Metrics {
     first_seen: GaugeVec,
     next_slot: GaugeVec,
     expected_interval: GaugeVec,
-    max_pause: GaugeVec,
+    discarded_in_a_row: IntGaugeVec,
     pause_deadline: GaugeVec,
     window_running: IntGaugeVec,
     members: IntGaugeVec,
@@ -35,6 +38,7 @@ pub struct Metrics {
     members_doubtful: IntGaugeVec,
     window_closed: HistogramVec,
     window_quiet: HistogramVec,
+    window_overshoot: HistogramVec,
     drain: HistogramVec,
     unlisted: IntGaugeVec,
     catalog_append: Histogram,
@@ -44,7 +48,11 @@ pub struct Metrics {
     ready: IntGauge,
     loop_alive: IntGauge,
     log_dropped: IntCounter,
+    pub(super) configured: Configured,
     pub(super) stores: Stores,
+    pub(super) configs: Configs,
+    pub(super) notices: Notices,
+    pub(super) closed: Closed,
     /// Which series there are, so that those of what vanished can be removed.
     series: Mutex<Series>,
 }
@@ -72,6 +80,17 @@ pub struct WindowTotal {
     pub count: u64,
 }
 
+/// What the catalog knows of a group at start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Past {
+    /// When it first heard of the group.
+    pub first_seen: Timestamp,
+    /// The newest restore point.
+    pub last_consistent: Option<Timestamp>,
+    /// Windows discarded since the last consistent one.
+    pub discarded_in_a_row: usize,
+}
+
 /// A window's end, as far as metrics care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ended {
@@ -87,18 +106,34 @@ pub struct Ended {
     pub closed: Option<Duration>,
     /// From the first pause request to the last acknowledgement.
     pub drain: Option<Duration>,
+    /// How long the members were to be closed together.
+    pub hold: Option<Duration>,
 }
 
 impl Ended {
     /// A slot that passed without an attempt.
     #[must_use]
     pub const fn missed() -> Self {
-        Self { verdict: Verdict::Missed, reason: None, restore_point: None, quiet: None, closed: None, drain: None }
+        Self {
+            verdict: Verdict::Missed,
+            reason: None,
+            restore_point: None,
+            quiet: None,
+            closed: None,
+            drain: None,
+            hold: None,
+        }
+    }
+
+    /// What members were closed for beyond the quiet interval, of which no more than the hold was needed.
+    fn overshoot(&self) -> Option<Duration> {
+        let quiet = self.quiet.unwrap_or_default();
+        Some(self.closed?.saturating_sub(quiet.min(self.hold.unwrap_or(quiet))))
     }
 }
 
 impl From<&Outcome> for Ended {
-    /// The drain is not part of an outcome: set it where it is known.
+    /// Drain and hold are not part of an outcome: set them where they are known.
     fn from(outcome: &Outcome) -> Self {
         Self {
             verdict: outcome.verdict,
@@ -107,6 +142,7 @@ impl From<&Outcome> for Ended {
             quiet: outcome.quiet.map(|quiet| quiet.length()),
             closed: outcome.closed,
             drain: None,
+            hold: None,
         }
     }
 }
@@ -145,7 +181,7 @@ impl Metrics {
             first_seen: gauges(&d::FIRST_SEEN)?,
             next_slot: gauges(&d::NEXT_SLOT)?,
             expected_interval: gauges(&d::EXPECTED_INTERVAL)?,
-            max_pause: gauges(&d::MAX_PAUSE)?,
+            discarded_in_a_row: numbers(&d::DISCARDED_IN_A_ROW)?,
             pause_deadline: gauges(&d::PAUSE_DEADLINE)?,
             window_running: numbers(&d::WINDOW_RUNNING)?,
             members: numbers(&d::MEMBERS)?,
@@ -154,6 +190,7 @@ impl Metrics {
             members_doubtful: numbers(&d::MEMBERS_DOUBTFUL)?,
             window_closed: histograms(&d::WINDOW_CLOSED, WINDOW_BUCKETS)?,
             window_quiet: histograms(&d::WINDOW_QUIET, WINDOW_BUCKETS)?,
+            window_overshoot: histograms(&d::WINDOW_OVERSHOOT, DRAIN_BUCKETS)?,
             drain: histograms(&d::DRAIN, DRAIN_BUCKETS)?,
             unlisted: numbers(&d::UNLISTED)?,
             catalog_append: keep(r, Histogram::with_opts(append)?)?,
@@ -162,7 +199,11 @@ impl Metrics {
             ready: keep(r, IntGauge::with_opts(opts(&d::READY))?)?,
             loop_alive: keep(r, IntGauge::with_opts(opts(&d::LOOP_ALIVE))?)?,
             log_dropped: keep(r, IntCounter::with_opts(opts(&d::LOG_DROPPED))?)?,
+            configured: Configured::new(r)?,
             stores: Stores::new(r)?,
+            configs: Configs::new(r)?,
+            notices: Notices::new(r)?,
+            closed: Closed::new(r)?,
             series: Mutex::default(),
             registry: registry.clone(),
         };
@@ -171,32 +212,35 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A group of the config, at start and after every reload: its series exist from the first scrape on.
-    /// `first_seen` and `last_consistent` come out of the catalog.
-    pub fn group_known(
-        &self,
-        group: &str,
-        window: &WindowSettings,
-        first_seen: Timestamp,
-        last_consistent: Option<Timestamp>,
-    ) {
+    /// A group of the config, at start and after every reload, as the catalog knows it: its series exist from the first
+    /// scrape on. A counter that was born with its first window would not grow by it.
+    pub fn group_known(&self, group: &str, past: &Past) {
         self.window_counter(group, Verdict::Consistent, "");
         self.window_counter(group, Verdict::Missed, "");
+        for verdict in [Verdict::Refused, Verdict::Discarded] {
+            for code in Code::ALL.iter().filter(|code| code.ends(verdict)) {
+                self.window_counter(group, verdict, code.name());
+            }
+        }
         self.slots_missed.with_label_values(&[group]);
-        self.first_seen.with_label_values(&[group]).set(unix_seconds(first_seen));
-        set_or_remove(&self.last_consistent, &[group], last_consistent.map(unix_seconds));
-        self.max_pause.with_label_values(&[group]).set(window.max_pause.as_secs_f64());
+        self.first_seen.with_label_values(&[group]).set(unix_seconds(past.first_seen));
+        set_or_remove(&self.last_consistent, &[group], past.last_consistent.map(unix_seconds));
+        self.discarded_in_a_row.with_label_values(&[group]).set(number(past.discarded_in_a_row));
         self.window_running.with_label_values(&[group]);
         self.members_doubtful.with_label_values(&[group]);
         self.window_closed.with_label_values(&[group]);
         self.window_quiet.with_label_values(&[group]);
+        self.window_overshoot.with_label_values(&[group]);
         self.drain.with_label_values(&[group]);
     }
 
     /// A group left the config: none of its series stays.
     pub fn group_gone(&self, group: &str) {
         self.members_seen(group, &BTreeMap::new());
+        self.configured.group_gone(group);
         self.stores.group_gone(group);
+        self.heartbeat_gone(group);
+        self.closed.group_gone(group);
         let mut series = self.series();
         for (verdict, reason) in series.windows.remove(group).unwrap_or_default() {
             // Removing a series that is not there is what was wanted; so below.
@@ -205,20 +249,15 @@ impl Metrics {
         series.clusters.remove(group);
         drop(series);
         let _ = self.slots_missed.remove_label_values(&[group]);
-        for vector in [
-            &self.last_consistent,
-            &self.first_seen,
-            &self.next_slot,
-            &self.expected_interval,
-            &self.max_pause,
-            &self.pause_deadline,
-        ] {
+        for vector in
+            [&self.last_consistent, &self.first_seen, &self.next_slot, &self.expected_interval, &self.pause_deadline]
+        {
             let _ = vector.remove_label_values(&[group]);
         }
-        for vector in [&self.window_running, &self.members_doubtful] {
+        for vector in [&self.window_running, &self.members_doubtful, &self.discarded_in_a_row] {
             let _ = vector.remove_label_values(&[group]);
         }
-        for vector in [&self.window_closed, &self.window_quiet, &self.drain] {
+        for vector in [&self.window_closed, &self.window_quiet, &self.window_overshoot, &self.drain] {
             let _ = vector.remove_label_values(&[group]);
         }
     }
@@ -239,6 +278,7 @@ impl Metrics {
     /// The group's schedule: the next slot, and the longest time between two slots. None: there is no schedule.
     pub fn scheduled(&self, group: &str, next_slot: Option<Timestamp>, expected_interval: Option<Duration>) {
         set_or_remove(&self.next_slot, &[group], next_slot.map(unix_seconds));
+        self.configured.interval(group, expected_interval);
         set_or_remove(&self.expected_interval, &[group], expected_interval.map(|interval| interval.as_secs_f64()));
     }
 
@@ -264,7 +304,13 @@ impl Metrics {
         };
         observe(&self.window_quiet, ended.quiet);
         observe(&self.window_closed, ended.closed);
+        observe(&self.window_overshoot, ended.overshoot());
         observe(&self.drain, ended.drain);
+        match ended.verdict {
+            Verdict::Consistent => self.discarded_in_a_row.with_label_values(&[group]).set(0),
+            Verdict::Discarded => self.discarded_in_a_row.with_label_values(&[group]).inc(),
+            Verdict::Refused | Verdict::Missed | Verdict::Skipped => {}
+        }
         if ended.verdict == Verdict::Missed {
             // Nothing ran, so nothing ends: a window that does run keeps its marks.
             self.slots_missed.with_label_values(&[group]).inc();
@@ -311,6 +357,12 @@ impl Metrics {
         for (namespace, count) in namespaces {
             self.unlisted.with_label_values(&[context, namespace]).set(number(*count));
         }
+    }
+
+    /// Nobody looks over all namespaces any more.
+    pub fn unlisted_gone(&self) {
+        self.series().namespaces.clear();
+        self.unlisted.reset();
     }
 
     /// How many members of the group's open intents are not yet known to be open.

@@ -1,11 +1,13 @@
+use super::super::notices::Sent;
 use super::*;
-use crate::config::{Aws, Dynamodb, Materialize, Orphans, Preflight, Prices, Store, StoreKind};
+use crate::config::{Aws, Dynamodb, Materialize, Orphans, Preflight, Prices, Store, StoreKind, WindowSettings};
+use crate::observe::configured::tests::group;
 use crate::tracking::copy::Step;
 use crate::tracking::track::{State, Track};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-const SETTINGS: WindowSettings = WindowSettings {
+pub const SETTINGS: WindowSettings = WindowSettings {
     hold: Duration::from_secs(10),
     drain: Duration::from_secs(30),
     max_pause: Duration::from_secs(60),
@@ -31,7 +33,8 @@ fn total(verdict: Verdict, reason: &str, count: u64) -> WindowTotal {
 /// Every metric touched, as a daemon would in a day.
 pub fn lived_in() -> Metrics {
     let metrics = metrics();
-    metrics.group_known("payments", &SETTINGS, at(1_700_000_000), None);
+    metrics.group_configured(&group(&["orders"], None));
+    metrics.group_known("payments", &past(1_700_000_000));
     metrics.seed(&[total(Verdict::Consistent, "", 41), total(Verdict::Discarded, "drain_timeout", 2)]);
     metrics.scheduled("payments", Some(at(1_700_003_600)), Some(Duration::from_secs(86_400)));
     metrics.window_started("payments");
@@ -47,7 +50,13 @@ pub fn lived_in() -> Metrics {
     metrics.catalog_failed();
     metrics.catalog_size(4096);
     metrics.log_lines_dropped(7);
+    metrics.config_begun("0a1b2c3d4e5f", at(1_700_000_000));
     a_day_of_a_store(&metrics);
+    metrics.webhook_known("ops");
+    metrics.notified("ops", Sent::GivenUp, 2);
+    metrics.notifications_waiting("ops", 3, Some(at(1_700_003_605)));
+    metrics.heartbeat_known("payments");
+    metrics.heartbeat("payments", Sent::Delivered, 1);
     metrics
 }
 
@@ -60,8 +69,10 @@ fn a_day_of_a_store(metrics: &Metrics) {
     metrics.track_ended("payments", "tables", State::Lost);
     metrics.copies("payments", "tables", &BTreeMap::from([(Step::Restoring, 3)]));
     metrics.materialized("payments", &dynamodb("tables"), 12, 2_000_000_000);
+    metrics.closed("payments", Duration::from_secs(90), Duration::from_secs(10), Some(Duration::from_secs(300)));
     metrics.orphans("payments", "tables", 1, 0);
     metrics.aws_called("123456789012", "eu-west-1", "DescribeTable", "ok");
+    metrics.store_recoverable("payments", "tables", true);
     metrics.store_clock("payments", "tables", -0.5, 0.7);
 }
 
@@ -97,7 +108,12 @@ fn consistent(point: i64) -> Ended {
         quiet: Some(Duration::from_secs(10)),
         closed: Some(Duration::from_millis(10_400)),
         drain: Some(Duration::from_millis(70)),
+        hold: Some(Duration::from_secs(10)),
     }
+}
+
+fn past(first_seen: i64) -> Past {
+    Past { first_seen: at(first_seen), last_consistent: None, discarded_in_a_row: 0 }
 }
 
 pub fn has(page: &str, line: &str) {
@@ -123,15 +139,72 @@ fn every_metric_is_described_and_every_description_is_a_metric() {
 #[test]
 fn a_group_is_there_from_the_first_scrape_without_a_last_point() {
     let metrics = metrics();
-    metrics.group_known("payments", &SETTINGS, at(1_700_000_000), None);
+    metrics.group_known("payments", &past(1_700_000_000));
     let page = page(&metrics);
     has(&page, r#"stillpoint_windows_total{group="payments",reason="",verdict="consistent"} 0"#);
     has(&page, r#"stillpoint_group_first_seen_timestamp_seconds{group="payments"} 1700000000"#);
-    has(&page, r#"stillpoint_max_pause_seconds{group="payments"} 60"#);
+    has(&page, r#"stillpoint_windows_discarded_in_a_row{group="payments"} 0"#);
     has(&page, r#"stillpoint_window_running{group="payments"} 0"#);
     for absent in ["last_consistent", "next_slot", "expected_interval", "pause_deadline", "catalog_size"] {
         assert!(!page.contains(absent), "{absent} has no value yet\n{page}");
     }
+}
+
+#[test]
+fn the_first_failure_of_every_usual_kind_grows_a_series_that_was_there() {
+    let metrics = metrics();
+    metrics.group_known("payments", &past(0));
+    let before = page(&metrics);
+    for code in Code::ALL {
+        let kinds = [Verdict::Refused, Verdict::Discarded].into_iter().filter(|verdict| code.ends(*verdict));
+        for verdict in kinds.clone() {
+            let (reason, verdict) = (code.name(), verdict.name());
+            let series =
+                format!(r#"stillpoint_windows_total{{group="payments",reason="{reason}",verdict="{verdict}"}}"#);
+            has(&before, &format!("{series} 0"));
+        }
+        // A slot at which no window began is missed or skipped: that has no reason in the metrics.
+        let of_a_slot = matches!(code, Code::NotRunning | Code::Slept | Code::Blackout | Code::Suspended);
+        assert_eq!(kinds.count() == 0, of_a_slot, "{}", code.name());
+    }
+    assert_eq!(before.matches("stillpoint_slots_missed_total{").count(), 1);
+}
+
+#[test]
+fn windows_discarded_in_a_row_are_counted_until_one_is_consistent() {
+    let metrics = metrics();
+    metrics.group_known("payments", &Past { discarded_in_a_row: 2, ..past(0) });
+    let told = |count: u32| format!(r#"stillpoint_windows_discarded_in_a_row{{group="payments"}} {count}"#);
+    let end = |verdict| metrics.window_ended("payments", &Ended { verdict, ..Ended::missed() });
+    for (verdict, count) in [
+        (Verdict::Discarded, 3),
+        (Verdict::Refused, 3),
+        (Verdict::Missed, 3),
+        (Verdict::Consistent, 0),
+        (Verdict::Discarded, 1),
+    ] {
+        end(verdict);
+        has(&page(&metrics), &told(count));
+    }
+}
+
+#[test]
+fn overshoot_is_what_members_were_closed_for_beyond_what_the_hold_needed() {
+    let seconds = Duration::from_secs;
+    let ended = |closed, quiet, hold| Ended { closed, quiet, hold, ..Ended::missed() };
+    for (closed, quiet, overshoot) in [
+        (Some(seconds(12)), Some(seconds(10)), Some(seconds(2))),
+        // A hold that dragged on is no use to anyone beyond its length.
+        (Some(seconds(16)), Some(seconds(15)), Some(seconds(6))),
+        // It was cut short.
+        (Some(seconds(5)), Some(seconds(4)), Some(seconds(1))),
+        // Nothing came of it.
+        (Some(seconds(30)), None, Some(seconds(30))),
+        (None, None, None),
+    ] {
+        assert_eq!(ended(closed, quiet, Some(seconds(10))).overshoot(), overshoot, "{closed:?} {quiet:?}");
+    }
+    assert_eq!(ended(Some(seconds(12)), Some(seconds(11)), None).overshoot(), Some(seconds(1)));
 }
 
 #[test]
@@ -150,7 +223,7 @@ fn counters_go_on_from_the_catalog_after_a_restart() {
 #[test]
 fn the_deadline_of_a_pause_goes_with_its_window_but_not_with_a_missed_slot() {
     let metrics = metrics();
-    metrics.group_known("payments", &SETTINGS, at(0), None);
+    metrics.group_known("payments", &past(0));
     metrics.window_started("payments");
     metrics.pause_started("payments", at(60));
     metrics.window_ended("payments", &Ended::missed());
@@ -167,7 +240,8 @@ fn a_cluster_that_vanished_takes_its_series_along() {
     has(&page(&metrics), r#"stillpoint_members_paused{group="payments",scalar_cluster="orders"} 2"#);
     metrics.members_seen("payments", &BTreeMap::from([("ledger".into(), Look { known: 1, ..Look::default() })]));
     let page = page(&metrics);
-    assert!(!page.contains("orders"), "{page}");
+    let left = page.lines().filter(|line| line.starts_with("stillpoint_members") && line.contains("orders"));
+    assert_eq!(left.count(), 0, "{page}");
     has(&page, r#"stillpoint_members{group="payments",scalar_cluster="ledger"} 1"#);
 }
 

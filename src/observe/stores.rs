@@ -34,6 +34,7 @@ pub(super) struct Stores {
     materialize_cost: CounterVec,
     orphans: IntGaugeVec,
     aws_calls: IntCounterVec,
+    recoverable: IntGaugeVec,
     clock: GaugeVec,
     /// The stores of each group that have series.
     known: Mutex<BTreeMap<String, BTreeSet<String>>>,
@@ -59,6 +60,7 @@ impl Stores {
             materialize_cost: keep(registry, cost)?,
             orphans: numbers(&d::ORPHANS)?,
             aws_calls: counters(&d::AWS_CALLS)?,
+            recoverable: numbers(&d::STORE_RECOVERABLE)?,
             clock: gauges(&d::STORE_CLOCK)?,
             known: Mutex::default(),
         })
@@ -84,6 +86,7 @@ impl Stores {
         for vector in [&self.materialized_tables, &self.materialized_bytes] {
             let _ = vector.remove_label_values(&of_store);
         }
+        let _ = self.recoverable.remove_label_values(&of_store);
         let _ = self.materialize_cost.remove_label_values(&of_store);
         for state in State::ALL {
             let labels = [group, store, state.name()];
@@ -222,6 +225,12 @@ impl Metrics {
             self.stores.aws_calls.with_label_values(&[account, region, operation, known]);
         }
         self.stores.aws_calls.with_label_values(&[account, region, operation, outcome]).inc();
+    }
+
+    /// Whether everything of the store could be restored to a point in time, at a look that was answered.
+    pub fn store_recoverable(&self, group: &str, store: &str, recoverable: bool) {
+        self.stores.note(group, store);
+        self.stores.recoverable.with_label_values(&[group, store]).set(i64::from(recoverable));
     }
 
     /// The store's clock minus the daemon's lies between the two.

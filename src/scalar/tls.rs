@@ -1,4 +1,4 @@
-//! TLS to a cluster's members: the PEM files, read once, and errors that say what to do.
+//! TLS to a cluster's members, and to webhooks: the PEM files, read once, and errors that say what to do.
 
 use crate::config;
 use std::path::{Path, PathBuf};
@@ -69,25 +69,30 @@ pub(super) struct ClientTls {
 impl ClientTls {
     /// Reads the files.
     pub(super) fn load(tls: &config::Tls) -> Result<Self, TlsError> {
-        let provider = Arc::new(crypto::ring::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| TlsError::Library(error.to_string()))?
-            .with_root_certificates(roots(tls.ca_file.as_deref())?);
-        let mut config = match (&tls.cert_file, &tls.key_file) {
-            (None, None) => builder.with_no_client_auth(),
-            (Some(cert), Some(key)) => {
-                let bad = |problem: Error| TlsError::BadIdentity {
-                    cert: cert.clone(),
-                    key: key.clone(),
-                    problem: problem.to_string(),
-                };
-                builder.with_client_auth_cert(certificates(cert)?, private_key(key)?).map_err(bad)?
-            }
-            (Some(only), None) | (None, Some(only)) => return Err(TlsError::HalfIdentity(only.clone())),
-        };
+        let mut config = client_config(tls)?;
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(Self { connector: TlsConnector::from(Arc::new(config)), server_name: tls.server_name.clone() })
+    }
+}
+
+/// Reads the files, which may block; without a protocol to speak yet.
+pub(crate) fn client_config(tls: &config::Tls) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsError::Library(error.to_string()))?
+        .with_root_certificates(roots(tls.ca_file.as_deref())?);
+    match (&tls.cert_file, &tls.key_file) {
+        (None, None) => Ok(builder.with_no_client_auth()),
+        (Some(cert), Some(key)) => {
+            let bad = |problem: Error| TlsError::BadIdentity {
+                cert: cert.clone(),
+                key: key.clone(),
+                problem: problem.to_string(),
+            };
+            builder.with_client_auth_cert(certificates(cert)?, private_key(key)?).map_err(bad)
+        }
+        (Some(only), None) | (None, Some(only)) => Err(TlsError::HalfIdentity(only.clone())),
     }
 }
 
@@ -137,7 +142,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 /// What went wrong in the handshake with `address`, as a sentence for the person who has to mend it.
-pub(super) fn handshake_problem(error: &std::io::Error, address: &str, name: &str) -> String {
+pub(crate) fn handshake_problem(error: &std::io::Error, address: &str, name: &str) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
         Some(Error::InvalidCertificate(problem)) => {

@@ -151,6 +151,8 @@ pub struct Looked<'a> {
     /// What is only told, as the store's `preflight` says, is among its notes.
     pub capture: Capture,
     pub clock: Option<StoreClock>,
+    /// Whether all of it can be restored to a point in time now; none: that could not be asked of all of it.
+    pub recoverable: Option<bool>,
 }
 
 /// Looks at these stores at the same time; answers with those that could be asked, and with what stands against a
@@ -172,14 +174,22 @@ pub async fn find_all<'a>(
         let named = |reason: Reason| Reason::new(reason.code, format!("{}: {}", config.name, reason.sentence));
         match found {
             Ok(Found { mut capture, clock, against: troubles }) => {
+                let recoverable = recoverable(&troubles);
                 match config.preflight {
                     Preflight::Refuse => against.extend(troubles.into_iter().map(named)),
                     Preflight::Warn => capture.notes.extend(troubles.into_iter().map(|trouble| trouble.sentence)),
                 }
-                looked.push(Looked { config, store, capture, clock });
+                looked.push(Looked { config, store, capture, clock, recoverable });
             }
             Err(reason) => against.push(named(reason)),
         }
     }
     (looked, against)
+}
+
+fn recoverable(troubles: &[Reason]) -> Option<bool> {
+    match troubles.iter().any(|trouble| trouble.code == Code::StoreUnready) {
+        true => Some(false),
+        false => troubles.is_empty().then_some(true),
+    }
 }

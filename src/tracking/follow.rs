@@ -9,13 +9,14 @@ use super::{Shared, names};
 use crate::aws::Fault;
 use crate::catalog::CatalogError;
 use crate::config::{Group, Keep, Materialize, Store as StoreConfig, StoreKind};
-use crate::stores::{Part, Seen, Store};
+use crate::stores::{Looks, Part, Seen, Store};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
 
 /// How long it waits when the catalog could not be read or written.
 const CATALOG_AGAIN: Duration = Duration::from_secs(5);
@@ -66,8 +67,17 @@ impl Follower {
         Self { shared, group, config, store, commands, news, followed, working, look_again: None, sweep_at }
     }
 
-    /// Follows for ever.
-    pub async fn run(mut self) {
+    /// Follows until it is told to stop. What it was at goes on with the store's next follower, as after a crash; all
+    /// that it started has ended when it comes back.
+    pub async fn run(mut self, stop: CancellationToken) {
+        tokio::select! {
+            () = self.follow() => {}
+            () = stop.cancelled() => {}
+        }
+        self.working.shutdown().await;
+    }
+
+    async fn follow(&mut self) {
         loop {
             let wait = match self.round().await {
                 Ok(()) => self.next(),
@@ -145,10 +155,19 @@ impl Follower {
                 return Ok(());
             }
         };
+        self.tell_recoverable(&seen);
         for window in due {
             self.looked(&window, &seen).await?;
         }
         Ok(())
+    }
+
+    /// One part that cannot be restored to a point in time is enough; that all can takes an answer for each.
+    fn tell_recoverable(&self, seen: &Looks) {
+        let off = seen.values().any(|look| look.as_ref().is_ok_and(|seen| seen.identity.is_some() && !seen.recovery));
+        if off || (!seen.is_empty() && seen.values().all(Result::is_ok)) {
+            self.shared.metrics.store_recoverable(&self.group.name, &self.config.name, !off);
+        }
     }
 
     async fn parts(&mut self, window: &str) -> Result<Arc<Parts>, CatalogError> {
@@ -237,7 +256,8 @@ impl Follower {
     }
 
     fn zone(&self) -> chrono_tz::Tz {
-        self.group.schedule.as_ref().map_or(chrono_tz::UTC, |schedule| schedule.time_zone)
+        // Both databases have the same names.
+        self.group.time_zone().iana_name().and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC)
     }
 
     pub(super) async fn begin(&mut self, mut track: Track) -> Result<(), CatalogError> {

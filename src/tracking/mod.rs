@@ -6,6 +6,7 @@ pub mod copy;
 mod follow;
 pub mod keep;
 pub mod names;
+mod queues;
 pub mod runner;
 mod sweep;
 pub mod track;
@@ -17,10 +18,10 @@ pub use follow::Follower;
 use crate::aws::Aws;
 use crate::catalog::Catalog;
 use crate::clock::Clock;
-use crate::config;
+use crate::config::{Config, Dynamodb};
 use crate::observe::Metrics;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use queues::Queues;
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// What all followers share. Cheap to clone.
@@ -30,19 +31,22 @@ pub struct Shared {
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
     pub aws: Aws,
-    slots: Arc<Mutex<BTreeMap<config::Aws, Arc<Semaphore>>>>,
+    queues: Queues,
 }
 
 impl Shared {
     #[must_use]
     pub fn new(clock: Clock, catalog: Catalog, metrics: Arc<Metrics>, aws: Aws) -> Self {
-        Self { clock, catalog, metrics, aws: aws.giving_way(), slots: Arc::default() }
+        Self { clock, catalog, metrics, aws: aws.giving_way(), queues: Queues::default() }
     }
 
     /// The queue of restores of one place: no more of them at once than the first store there allows.
-    fn slots(&self, store: &config::Dynamodb) -> Arc<Semaphore> {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(store.aws.clone()).or_insert_with(|| Arc::new(Semaphore::new(store.restores_at_once)));
-        slot.clone()
+    fn slots(&self, store: &Dynamodb) -> Arc<Semaphore> {
+        self.queues.of(store)
+    }
+
+    /// The queues of restores are as long from here on as this config says.
+    pub fn limit(&self, config: &Config) {
+        self.queues.limit(config);
     }
 }

@@ -95,6 +95,12 @@ impl State {
         matches!(self, Self::Waiting | Self::Restorable)
     }
 
+    /// Whether the store can be restored to the point at all.
+    #[must_use]
+    pub const fn is_good(self) -> bool {
+        !matches!(self, Self::Lost | Self::Expiring | Self::Expired)
+    }
+
     /// Whether nothing will change any more.
     #[must_use]
     pub const fn over(self) -> bool {
@@ -102,7 +108,23 @@ impl State {
     }
 }
 
+/// Until when a restore point can be restored in all its stores: the earliest that any of them tells. None: its backups
+/// stay, or that is not known, or some store cannot be restored to it at all.
+#[must_use]
+pub fn until(tracks: &[Track]) -> Option<Timestamp> {
+    if !tracks.iter().all(|track| track.state.is_good()) {
+        return None;
+    }
+    tracks.iter().filter_map(Track::until).min()
+}
+
 impl Track {
+    /// Until when the store can be restored to the point. None: its backups stay, or it is not known, or it cannot be.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.expires.filter(|_| self.state.is_good() && self.state != State::Materialized)
+    }
+
     /// A track that begins.
     #[must_use]
     pub fn new(window: String, group: String, store: String, point: Timestamp) -> Self {

@@ -150,7 +150,7 @@ impl Journal {
                     && outcome.restore_point.is_some()
             }
             Verdict::Discarded | Verdict::Refused => outcome.restore_point.is_none() && !outcome.reasons.is_empty(),
-            Verdict::Missed => false,
+            Verdict::Missed | Verdict::Skipped => false,
         }
     }
 

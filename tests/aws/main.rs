@@ -11,6 +11,7 @@ mod check;
 mod crashes;
 mod faults;
 mod journey;
+mod reloads;
 mod rig;
 mod sdk;
 mod stand_in;

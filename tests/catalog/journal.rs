@@ -83,6 +83,31 @@ async fn an_append_may_be_repeated_at_any_time() {
 }
 
 #[tokio::test]
+async fn a_persons_pause_is_counted_neither_as_a_window_nor_as_discarded_in_a_row() {
+    let (_directory, path) = place();
+    let catalog = open(&path).await;
+    append_all(&catalog, "a", &discarded("a", "payments", 0)).await;
+    append_all(&catalog, "b", &consistent("b", "payments", 100)).await;
+    assert_eq!(catalog.discarded_in_a_row("payments").await.unwrap(), 0);
+    for (window, second) in [("c", 200), ("d", 300)] {
+        append_all(&catalog, window, &discarded(window, "payments", second)).await;
+    }
+    append_all(&catalog, "e", &[refused("e", "payments", 400)]).await;
+    append_all(&catalog, "other", &discarded("other", "ledger", 500)).await;
+    let mut by_hand = discarded("f", "payments", 600);
+    let Event::Intended { plan, .. } = &mut by_hand[0] else { panic!("an intent comes first") };
+    plan.trigger = Trigger::Hand;
+    append_all(&catalog, "f", &by_hand).await;
+    assert_eq!(catalog.discarded_in_a_row("payments").await.unwrap(), 2);
+    assert_eq!(catalog.discarded_in_a_row("ledger").await.unwrap(), 1);
+    assert_eq!(catalog.discarded_in_a_row("unheard-of").await.unwrap(), 0);
+    let totals = catalog.totals().await.unwrap();
+    let of_payments = totals.iter().filter(|total| total.group == "payments");
+    let counts: Vec<_> = of_payments.map(|total| (total.verdict, total.count)).collect();
+    assert_eq!(counts, [(Verdict::Consistent, 1), (Verdict::Discarded, 3), (Verdict::Refused, 1)]);
+}
+
+#[tokio::test]
 async fn another_event_at_a_number_conflicts_and_shows_what_stands() {
     let (_directory, path) = place();
     let catalog = open(&path).await;
@@ -130,7 +155,7 @@ async fn an_older_epoch_writes_nothing_more() {
         assert!(matches!(result, Err(CatalogError::Fenced { .. })));
     }
     assert_eq!(events(&catalog, "a").await.len(), 1);
-    assert_eq!(catalog.last_slot("payments").await.unwrap(), None);
+    assert_eq!(catalog.last_slot("payments", at(0)).await.unwrap(), None);
 }
 
 #[tokio::test]

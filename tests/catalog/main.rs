@@ -3,6 +3,8 @@
 mod disk;
 mod journal;
 mod opening;
+mod outbox;
+mod prune;
 mod slots;
 mod support;
 mod tracking;

@@ -108,11 +108,10 @@ async fn a_newer_schema_is_refused_and_left_alone() {
     let (_directory, path) = place();
     open(&path).await.close().await.unwrap();
     execute(&path, "INSERT INTO _sqlx_migrations VALUES (999, 'later', '2027-01-01', TRUE, x'00', 0)").await;
+    let known = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/catalog/migrations")).unwrap().count();
+    let told = format!("was made by a newer stillpoint (schema 999, this one knows {known})");
     for error in [refusal(&path).await, Catalog::read(&path).await.unwrap_err()] {
-        assert!(
-            error.to_string().ends_with("was made by a newer stillpoint (schema 999, this one knows 3)"),
-            "{error}"
-        );
+        assert!(error.to_string().ends_with(&told), "{error}");
     }
     execute(&path, "DELETE FROM _sqlx_migrations WHERE version = 999").await;
     assert_eq!(open(&path).await.epoch(), 2);

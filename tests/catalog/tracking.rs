@@ -206,6 +206,7 @@ async fn an_older_epoch_tracks_nothing_more() {
     let catalog = open(&path).await;
     let track = point(&catalog, "a", 0).await;
     catalog.begin_copies(&track, &[copy("a", "t1")]).await.unwrap();
+    catalog.capture("stray", "orders", &capture(1)).await.unwrap();
     execute(&path, "UPDATE leader SET epoch = epoch + 1").await;
     for result in [
         catalog.capture("b", "orders", &capture(1)).await,

@@ -37,6 +37,13 @@ async fn a_hundred_thousand_windows_are_listed_by_index() {
         );
     }
     let mut connection = raw(&path).await;
+    // Many windows' events are there to be passed over.
+    sqlx::query(
+        "INSERT INTO events SELECT window_id, 0, 1, 0, 'intended', '{}' FROM windows WHERE window_id LIKE 'old-%'",
+    )
+    .execute(&mut connection)
+    .await
+    .unwrap();
     for query in [
         "SELECT * FROM windows ORDER BY started DESC, window_id DESC LIMIT 1",
         "SELECT * FROM windows WHERE group_name = 'g' ORDER BY started DESC, window_id DESC LIMIT 1",
@@ -51,4 +58,14 @@ async fn a_hundred_thousand_windows_are_listed_by_index() {
                 .unwrap();
         assert!(plan.iter().all(|step| step.3.contains("USING INDEX")), "{query}: {plan:?}");
     }
+    // What recovery asks before anything opens.
+    let plan: Vec<(i64, i64, i64, String)> = sqlx::query_as(
+        "EXPLAIN QUERY PLAN SELECT windows.window_id, events.number, events.body FROM windows CROSS JOIN events \
+         WHERE events.window_id = windows.window_id AND windows.verdict IS NULL \
+         ORDER BY +windows.started, windows.window_id, events.number",
+    )
+    .fetch_all(&mut connection)
+    .await
+    .unwrap();
+    assert!(plan[0].3.contains("INDEX windows_open") && plan[1].3.contains("(window_id=?)"), "{plan:?}");
 }

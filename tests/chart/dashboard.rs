@@ -1,27 +1,12 @@
 //! The Grafana dashboard: its expressions are Prometheus's, name only what the daemon serves, and find it.
 
+use crate::support::panels::{dashboard, expressions};
 use crate::support::tools::program;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 use stillpoint::observe::described::{Kind, describe};
-
-fn dashboard() -> Value {
-    serde_json::from_str(include_str!("../../dashboards/stillpoint.json")).unwrap()
-}
-
-/// Every expression with its panel's title, Grafana's variables filled in.
-fn expressions() -> Vec<(String, String)> {
-    let dashboard = dashboard();
-    let panels = dashboard["panels"].as_array().unwrap();
-    let targets = panels.iter().flat_map(|panel| {
-        let title = panel["title"].as_str().unwrap().to_owned();
-        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
-        targets.into_iter().map(move |target| (title.clone(), target["expr"].as_str().unwrap().to_owned()))
-    });
-    targets.map(|(title, expression)| (title, expression.replace("$job", ".*").replace("$group", ".*"))).collect()
-}
 
 /// Prometheus's names of a metric.
 fn series(name: &str, kind: Kind) -> Vec<String> {
@@ -70,6 +55,9 @@ fn what_people_look_for_first_is_there() {
         "stillpoint_last_restorable_timestamp_seconds",
         "stillpoint_aws_calls_total",
         "stillpoint_ready",
+        "stillpoint_objective_seconds",
+        "stillpoint_store_recoverable",
+        "stillpoint_windows_discarded_in_a_row",
     ] {
         assert!(all.contains(name), "{name}");
     }
@@ -95,7 +83,11 @@ fn scraped() -> Vec<Value> {
         }
     }
     let discarded = r#"stillpoint_windows_total{job="stillpoint",group="x",verdict="discarded",reason="reopened"}"#;
-    input.push(json!({"series": discarded, "values": "1+1x240"}));
+    let throttled =
+        r#"stillpoint_aws_calls_total{job="stillpoint",account="x",region="x",operation="x",outcome="throttled"}"#;
+    for series in [discarded, throttled] {
+        input.push(json!({"series": series, "values": "1+1x240"}));
+    }
     input
 }
 

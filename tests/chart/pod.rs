@@ -65,6 +65,18 @@ fn a_config_map_that_is_there_is_mounted_and_the_probes_still_find_the_daemon() 
 }
 
 #[test]
+fn another_config_reaches_the_daemon_without_another_pod() {
+    let template_of = |settings: &[&str]| objects(&template(settings).unwrap(), "StatefulSet")[0]["spec"].clone();
+    assert_eq!(template_of(&[GROUP]), template_of(&[GROUP, "config.groups.shop.window.hold=7s"]));
+    let pod = pod_spec(&template(&[GROUP]).unwrap());
+    let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
+    let config = mounts.iter().find(|mount| mount["name"] == "config").unwrap();
+    assert!(config["subPath"].is_null(), "a subPath is never updated: {config}");
+    let file = variable(&pod["containers"][0], "STILLPOINT_CONFIG")["value"].clone();
+    assert_eq!(file, format!("{}/config.yaml", config["mountPath"].as_str().unwrap()));
+}
+
+#[test]
 fn the_config_in_the_chart_is_one_that_the_program_takes() {
     let manifests = template(&[
         GROUP,

@@ -108,8 +108,6 @@ fn helm_installs_upgrades_and_uninstalls_it_and_the_catalog_stays() {
     let template = api.kubectl(&["get", "statefulset", "sp-stillpoint", "-n", "ops", "-o", "json"]);
     let template: Value = serde_json::from_str(&template).unwrap();
     assert_eq!(template["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 150);
-    let told = &template["spec"]["template"]["metadata"]["annotations"]["checksum/config"];
-    assert_ne!(*told, first["metadata"]["annotations"]["checksum/config"], "a new config means a new pod");
 
     on(&api, &["uninstall", "sp"]).unwrap();
     for kind in ["role", "rolebinding", "clusterrole", "clusterrolebinding", "service", "serviceaccount"] {

@@ -270,3 +270,46 @@ fn a_reader_that_has_gone_is_no_reason_to_panic() {
         assert_eq!((code, rig::read(&errors).as_str()), (Some(0), ""), "{arguments:?}");
     }
 }
+
+/// What the clock does in Berlin, a blackout, jitter and suspension, on days that are always the same.
+const SLOTS: &str = "daemon: {catalog: sqlite:///tmp/none/catalog.db}
+groups:
+  berlin:
+    schedule:
+      cron: \"30 2 * * *\"
+      time_zone: Europe/Berlin
+      blackouts: [{from: 2027-03-29, until: 2027-03-30T02:00}]
+    clusters: {a: {product: scalardl-ledger, addresses: [\"127.0.0.1:50053\"]}}
+  hourly:
+    schedule: {cron: \"@hourly\", time_zone: Europe/Berlin, jitter: 5m}
+    clusters: {a: {product: scalardl-ledger, addresses: [\"127.0.0.1:50054\"]}}
+  none:
+    clusters: {a: {product: scalardl-ledger, addresses: [\"127.0.0.1:50055\"]}}
+  suspended:
+    schedule: {cron: \"0 3 * * MON\", suspend: true}
+    clusters: {a: {product: scalardl-ledger, addresses: [\"127.0.0.1:50056\"]}}
+";
+
+#[test]
+fn schedule_tells_what_is_special_about_each_slot_and_needs_no_daemon() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("config.yaml");
+    std::fs::write(&config, SLOTS).unwrap();
+    let config = config.to_str().unwrap();
+    let mut printed = String::new();
+    for arguments in [
+        &["schedule", "--from", "2027-03-27", "--next", "4"][..],
+        &["schedule", "berlin", "--from", "2027-10-30", "--next", "3"],
+        &["schedule", "hourly", "--from", "2027-10-30T23:30:00Z", "--next", "4"],
+        &["schedule", "berlin", "--from", "2027-03-28T00:00:00Z", "--next", "2", "-o", "json"],
+        &["schedule", "suspended", "--from", "2027-03-28", "--next", "1", "-o", "yaml"],
+    ] {
+        let (code, output, errors) = run(&[&["--config", config], arguments].concat());
+        assert_eq!((code, errors.as_str()), (0, ""), "{arguments:?}");
+        printed.push_str(&format!("$ stillpoint {}\n{output}\n", arguments.join(" ")));
+    }
+    let (code, _, errors) = run(&["--config", config, "schedule", "--from", "soon"]);
+    assert_eq!(code, 2);
+    printed.push_str(&errors);
+    insta::assert_snapshot!("schedule", printed);
+}

@@ -147,3 +147,58 @@ fn a_daemon_that_dies_between_taking_a_slot_and_its_window_runs_it_once_after_it
     });
     assert_eq!(rig.pauses(), 3);
 }
+
+#[test]
+fn the_newest_slot_that_passed_without_a_daemon_is_caught_up_once() {
+    let schedule = "    schedule: {cron: \"*/20 * * * * *\", lead: 500ms, starting_deadline: 1m, catch_up: true}\n";
+    let rig = Rig::with(1, "{hold: 2s, drain: 1s, max_pause: 4s}", schedule);
+    let mut daemon = rig.daemon();
+    rig.wait_for_verdict("consistent");
+    daemon.stop();
+    let newest = || Timestamp::from_second(now().as_second() / 20 * 20).unwrap();
+    let last = newest();
+    // Two slots pass, and the next one is not near.
+    support::wait_until("slots pass", LIMIT * 2, || {
+        (newest() > last + Duration::from_secs(20) && now() < newest() + Duration::from_secs(3)).then_some(())
+    });
+    let (begun, late) = (now(), newest());
+    let _daemon = rig.daemon();
+    let rows = support::wait_until("the late window", LIMIT, || {
+        Some(of_slot(&rig, late)).filter(|rows| verdicts(rows) == ["consistent"])
+    });
+    assert!(rows[0]["started"].as_str().unwrap().parse::<Timestamp>().unwrap() >= begun, "{rows:?}");
+    assert_eq!(verdicts(&of_slot(&rig, late - Duration::from_secs(20))), ["missed"]);
+}
+
+#[test]
+fn blackouts_and_suspension_skip_slots_and_the_budget_counts_what_was_closed() {
+    let until = Timestamp::from_second((now().as_second() / 6 + 3) * 6).unwrap();
+    let more = format!("lead: 1s, starting_deadline: 1m, blackouts: [{{from: 2020-01-01, until: \"{until}\"}}]");
+    let rig =
+        Rig::with(1, SHORT, &format!("    closed_budget: 5m\n    schedule: {{cron: \"*/6 * * * * *\", {more}}}\n"));
+    let mut daemon = rig.daemon();
+    support::wait_until("a window", LIMIT, || verdicts(&rig.history()).contains(&"consistent").then_some(()));
+    let rows = rig.history();
+    let skipped: Vec<_> = rows.iter().filter(|row| row["verdict"] == "skipped").collect();
+    assert!(!skipped.is_empty() && skipped.iter().all(|row| code(row) == "blackout"), "{rows:?}");
+    assert_eq!(verdicts(&of_slot(&rig, until)), ["consistent"], "its end is outside");
+    daemon.stop();
+    rig.replace("lead: 1s", "suspend: true, lead: 1s");
+    let closed: f64 = rig.history().iter().filter_map(|row| row["closed_seconds"].as_f64()).sum();
+    let _daemon = rig.daemon();
+    support::wait_until("a suspended slot", LIMIT, || {
+        rig.history().iter().any(|row| row["verdict"] == "skipped" && code(row) == "suspended").then_some(())
+    });
+    let metrics = get(rig.http, "/metrics");
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("{name}{{group=\"shop\"}} ")));
+        line.unwrap_or_else(|| panic!("{name} in {metrics}")).parse::<f64>().unwrap()
+    };
+    assert!((value("stillpoint_closed_seconds_total") - closed).abs() < 0.01, "{closed} in {metrics}");
+    // A month may have begun meanwhile.
+    assert!(value("stillpoint_closed_month_seconds") <= closed + 0.01);
+    assert!((value("stillpoint_closed_budget_seconds") - 300.0).abs() < 0.01);
+    assert_eq!(value("stillpoint_slots_missed_total").to_string(), "0");
+    assert!(!metrics.contains("verdict=\"skipped\""), "{metrics}");
+    assert!(!metrics.contains("stillpoint_next_slot_timestamp_seconds{"), "{metrics}");
+}

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use stillpoint::aws::{Fault, FaultKind};
 use stillpoint::stores::Seen;
-use stillpoint::tracking::track::{Parts, State, TYPICAL_LAG, Track, WATCH_EVERY};
+use stillpoint::tracking::track::{Parts, State, TYPICAL_LAG, Track, WATCH_EVERY, until};
 
 const DAY: i64 = 86_400;
 const POINT: i64 = 1_800_000_000;
@@ -179,4 +179,23 @@ fn a_store_of_which_nothing_belongs_to_the_point_is_never_restorable() {
     track.look(&Parts::new(), &BTreeMap::new(), at(300));
     assert_eq!(track.state, State::Waiting);
     assert!(track.reason.is_some());
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_point_can_be_restored_until_the_first_of_its_stores_cannot(stores in proptest::collection::vec((0..State::ALL.len(), proptest::option::of(1..40_i64)), 0..5)) {
+        let tracks: Vec<Track> = stores
+            .iter()
+            .map(|(state, days)| Track { expires: days.map(|days| at(days * DAY)), ..track(State::ALL[*state]) })
+            .collect();
+        let told = until(&tracks);
+        let bad = |track: &&Track| matches!(track.state, State::Lost | State::Expiring | State::Expired);
+        if tracks.iter().any(|track| bad(&track)) {
+            proptest::prop_assert_eq!(told, None, "some store cannot be restored to it at all");
+        } else {
+            // What is materialized stays; what nothing is known of says nothing.
+            let limits = tracks.iter().filter(|track| track.state != State::Materialized).filter_map(|track| track.expires);
+            proptest::prop_assert_eq!(told, limits.min());
+        }
+    }
 }

@@ -152,7 +152,7 @@ fn windows(table: &mut Table, over: &str, members: &Members, stage: &Stage) {
     let mut censuses = Vec::new();
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let found = runtime.block_on(engine.finder.find(&group, Depth::Workloads)).expect("the clusters are found");
+        let found = runtime.block_on(engine.finder().find(&group, Depth::Workloads)).expect("the clusters are found");
         censuses.push(begun.elapsed().as_secs_f64() * 1e3);
         assert_eq!((found.members.len(), found.against), (MANY, Vec::new()));
     }

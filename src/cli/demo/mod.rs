@@ -177,7 +177,7 @@ impl Play<'_> {
 
     async fn ended(&mut self, row: WindowRow) -> anyhow::Result<()> {
         self.done.insert(row.window.clone());
-        if row.verdict == Some(crate::domain::Verdict::Missed) {
+        if matches!(row.verdict, Some(crate::domain::Verdict::Missed | crate::domain::Verdict::Skipped)) {
             return Ok(());
         }
         let number = self.number.get() + 1;

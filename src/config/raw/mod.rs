@@ -3,8 +3,10 @@
 //! Names have optional values too: a name with nothing below it is told as such, not taken back from the layer below.
 //! The docstrings here are the descriptions in the JSON Schema.
 
+mod notifications;
 mod stores;
 
+pub use notifications::{Notifications, Webhook};
 pub use stores::{Dynamodb, Keep, Materialize, Orphans, Postgresql, Preflight, Prices, Store, Tables};
 
 use crate::domain::Product;
@@ -16,7 +18,7 @@ use std::fmt;
 
 /// A Stillpoint environment, or one layer of it. Files are overlaid from left to right: mappings are merged, everything else is replaced.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a mapping with the keys daemon and groups")]
+#[serde(deny_unknown_fields, expecting = "a mapping with the keys daemon, groups and notifications")]
 #[schemars(title = "Stillpoint environment")]
 pub struct Root {
     /// What belongs to the process, not to a group.
@@ -25,6 +27,8 @@ pub struct Root {
     #[serde(default)]
     #[schemars(schema_with = "names::<Group>")]
     pub groups: Option<BTreeMap<String, Option<Group>>>,
+    /// Whom the daemon tells of windows and restore points.
+    pub notifications: Option<Notifications>,
 }
 
 /// What belongs to the process, not to a group.
@@ -48,6 +52,10 @@ pub struct Daemon {
     pub coverage_interval: Option<Option<Span>>,
     /// Globs over the names of workloads that the look over all namespaces leaves out, such as `test-*`.
     pub ignore: Option<Vec<String>>,
+    /// How long windows, slots and restore points that are over are kept in the catalog, such as 400d; `none` (or null): for ever. Default: 400d.
+    #[serde(default, deserialize_with = "written")]
+    #[schemars(schema_with = "span_or_none")]
+    pub history: Option<Option<Span>>,
 }
 
 /// A consistency group: the clusters and stores that must be restored to the same instant.
@@ -56,8 +64,12 @@ pub struct Daemon {
 pub struct Group {
     /// When windows start by themselves; without it only people start them.
     pub schedule: Option<Schedule>,
+    /// How old the newest restore point may become before an alert fires, such as `6h`. Default: one interval of the schedule and as much again, at most 2h more; without a schedule, none.
+    pub objective: Option<Span>,
     /// How long things may take in a window.
     pub window: Option<Window>,
+    /// How long members may be closed in a calendar month of the schedule's time zone, all windows and pauses by hand together. Beyond it nothing stops, but an alert fires. Without it there is no budget.
+    pub closed_budget: Option<Span>,
     /// What to do about a Scalar workload in the group's namespaces that no group names. Default: refuse. Belongs to clusters found through Kubernetes.
     pub coverage: Option<Coverage>,
     /// Globs over the names of workloads that `coverage` leaves out, such as `batch-*`.
@@ -72,6 +84,8 @@ pub struct Group {
     pub stores: Option<BTreeMap<String, Option<Store>>>,
     /// Which restore points' backups are kept; without it, all. Belongs to groups with a DynamoDB store that materializes.
     pub keep: Option<Keep>,
+    /// A dead man's switch: a URL, http:// or https://, that is fetched (GET) after each consistent window.
+    pub heartbeat: Option<String>,
 }
 
 /// When a group's slots are, and what happens around them.
@@ -93,6 +107,32 @@ pub struct Schedule {
     pub attempts: Option<u32>,
     /// How long after a discarded window the next attempt starts. Default: 5m.
     pub retry_delay: Option<Span>,
+    /// Whether a slot that passed while no daemon ran, or while it slept, still runs when that ends within its `starting_deadline`: the newest one only. Default: false.
+    pub catch_up: Option<bool>,
+    /// Each slot comes up to this much later, always the same for a group and a slot, so that groups with one expression do not close at once. Default: none.
+    pub jitter: Option<Span>,
+    /// Times in which no slot runs: `{from, until}`, or `{cron, for}`, which comes again and again.
+    pub blackouts: Option<Vec<Blackout>>,
+    /// Whether no slot runs at all, until this is taken back. Default: false.
+    pub suspend: Option<bool>,
+}
+
+/// A time in which no slot runs: `from` and `until`, or `cron` and `for`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a mapping such as {from: 2026-12-24, until: 2026-12-27} or {cron: \"0 8 * * MON\", for: 2h}"
+)]
+pub struct Blackout {
+    /// Its begin: RFC 3339, or a date, or a date and time on the schedule's clock.
+    pub from: Option<String>,
+    /// Its end, which is outside, written as `from` is.
+    pub until: Option<String>,
+    /// When it begins, again and again, in the schedule's time zone.
+    pub cron: Option<String>,
+    /// How long it lasts each time; goes with `cron`.
+    #[serde(rename = "for")]
+    pub length: Option<Span>,
 }
 
 /// How long things may take in a window.
@@ -241,9 +281,9 @@ impl JsonSchema for Span {
     }
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
-            "description": "Whole numbers with units, largest first: 10s, 1m30s, 500ms, 2m, 1h.",
+            "description": "Whole numbers with units, largest first: 10s, 1m30s, 500ms, 2m, 1h, 400d.",
             "type": "string",
-            "pattern": r"^(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
+            "pattern": r"^(\d+d)?(\d+h)?(\d+m)?(\d+s)?(\d+ms)?$",
             "minLength": 1,
         })
     }

@@ -6,8 +6,11 @@ use super::super::{Daemon, defaults, raw, show};
 use super::{Check, Range};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 const SWEEP_INTERVAL: Range = Range::millis(defaults::SWEEP_INTERVAL, 100, 3_600_000);
+/// At least a day: a restore point's way takes hours.
+const HISTORY: Range = Range::millis(defaults::HISTORY, 24 * 3_600_000, 3_660 * 24 * 3_600_000);
 const COVERAGE_INTERVAL: Range = Range::millis(defaults::COVERAGE_INTERVAL, 100, 24 * 3_600_000);
 
 /// The kernel's limit for a Unix socket's path, less its closing zero.
@@ -25,16 +28,27 @@ pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
     };
     let socket = socket(check, &path, raw.socket.as_deref(), &catalog);
     let sweep_interval = check.span(&path.key("sweep_interval"), raw.sweep_interval.as_ref(), SWEEP_INTERVAL);
-    let coverage_interval = match &raw.coverage_interval {
-        Some(None) => None,
-        Some(Some(raw::Span::Text(text))) if text == raw::NONE => None,
-        written => {
-            check.span(&path.key("coverage_interval"), written.as_ref().and_then(Option::as_ref), COVERAGE_INTERVAL)
-        }
-    };
+    let coverage_interval =
+        or_none(check, &path.key("coverage_interval"), raw.coverage_interval.as_ref(), COVERAGE_INTERVAL);
+    let history = or_none(check, &path.key("history"), raw.history.as_ref(), HISTORY);
     let ignore = raw.ignore.unwrap_or_default();
     check.patterns(&path.key("ignore"), &ignore);
-    Daemon { catalog, http, socket, sweep_interval: sweep_interval.unwrap_or_default(), coverage_interval, ignore }
+    let sweep_interval = sweep_interval.unwrap_or_default();
+    Daemon { catalog, http, socket, sweep_interval, coverage_interval, ignore, history }
+}
+
+/// Reads a duration in whose place `none` or null may stand.
+fn or_none(
+    check: &mut Check<'_>,
+    path: &KeyPath,
+    written: Option<&Option<raw::Span>>,
+    range: Range,
+) -> Option<Duration> {
+    match written {
+        Some(None) => None,
+        Some(Some(raw::Span::Text(text))) if text == raw::NONE => None,
+        written => check.span(path, written.and_then(Option::as_ref), range),
+    }
 }
 
 fn catalog(text: &str) -> Result<PathBuf, Wrong> {

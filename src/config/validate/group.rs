@@ -1,25 +1,25 @@
-//! One group: its schedule, its window, and what its parts demand of each other.
+//! One group: its window, and what its parts demand of each other.
 
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
+use super::super::schedule::shortest_gap;
 use super::super::{
-    Cluster, Coverage, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, schedule, span,
+    Cluster, Coverage, Group, PAUSE_MARGIN, SHORTEST_HOLD, Schedule, WindowSettings, defaults, raw, span,
 };
-use super::{Check, Range, cluster, other_name, store};
+use super::{Check, Range, cluster, notifications, other_name, schedule, store};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const HOUR: u64 = 3_600_000;
 
-const LEAD: Range = Range::millis(defaults::LEAD, 100, HOUR);
-const STARTING_DEADLINE: Range = Range::millis(defaults::STARTING_DEADLINE, 100, 24 * HOUR);
-const REFUSED_RETRY: Range = Range::millis(defaults::REFUSED_RETRY, 100, HOUR);
-const RETRY_DELAY: Range = Range::millis(defaults::RETRY_DELAY, 100, 24 * HOUR);
 const HOLD: Range = Range { default: defaults::HOLD, least: SHORTEST_HOLD, most: Duration::from_secs(600) };
 const DRAIN: Range = Range::millis(defaults::DRAIN, 100, HOUR);
+/// A month has 744 hours at most. There is no default.
+const BUDGET: Range = Range::millis("", 1_000, 744 * HOUR);
 const MAX_PAUSE: Range = Range::millis(defaults::MAX_PAUSE, 1, 2 * HOUR);
 
-const MOST_ATTEMPTS: u32 = 10;
+/// No default: without it, it follows from the schedule.
+const OBJECTIVE: Range = Range::millis("", 60_000, 366 * 24 * HOUR);
 
 pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group, all: &[String]) -> Group {
     check.name(path, name);
@@ -46,14 +46,30 @@ pub fn group(check: &mut Check<'_>, path: &KeyPath, name: &str, raw: raw::Group,
     let (stores, guard) = store::stores(check, &path.key("stores"), raw_stores);
     let keep = store::keep(check, &path.key("keep"), raw.keep.as_ref(), materializes);
     let window = window(check, &path.key("window"), &raw.window.unwrap_or_default(), stages.len().max(1), guard);
-    let schedule = raw.schedule.map(|raw| read_schedule(check, &path.key("schedule"), raw, window.hold));
+    let schedule =
+        raw.schedule.and_then(|raw| schedule::schedule(check, &path.key("schedule"), name, raw, window.hold));
+    let closed_budget = raw.closed_budget.and_then(|raw| check.span(&path.key("closed_budget"), Some(&raw), BUDGET));
+    let objective = objective(check, &path.key("objective"), raw.objective.as_ref(), schedule.as_ref());
     check_coverage(check, path, raw.coverage.is_some(), raw.ignore.as_deref(), has_kubernetes);
     let coverage = match raw.coverage {
         Some(raw::Coverage::Warn) => Coverage::Warn,
         Some(raw::Coverage::Refuse) | None => Coverage::Refuse,
     };
     let ignore = raw.ignore.unwrap_or_default();
-    Group { name: name.to_owned(), schedule, window, coverage, ignore, clusters, stores, keep }
+    let heartbeat = raw.heartbeat.and_then(|text| check.take(&path.key("heartbeat"), notifications::url(&text)));
+    Group {
+        name: name.to_owned(),
+        schedule,
+        objective,
+        window,
+        closed_budget,
+        coverage,
+        ignore,
+        clusters,
+        stores,
+        keep,
+        heartbeat,
+    }
 }
 
 fn window(
@@ -101,64 +117,20 @@ fn window(
     }
 }
 
-fn read_schedule(check: &mut Check<'_>, path: &KeyPath, raw: raw::Schedule, hold: Duration) -> Schedule {
-    let cron = match &raw.cron {
-        Some(text) => check.take(&path.key("cron"), schedule::cron(text)),
-        None => {
-            check.missing(
-                path,
-                "cron",
-                "an expression such as \"0 3 * * *\", or no schedule at all, and people start the windows",
-            );
-            None
-        }
-    };
-    let zone = raw.time_zone.as_deref().unwrap_or(defaults::TIME_ZONE);
-    let time_zone = check.take(&path.key("time_zone"), schedule::time_zone(zone));
-    let lead = check.span(&path.key("lead"), raw.lead.as_ref(), LEAD);
-    let deadline = check.span(&path.key("starting_deadline"), raw.starting_deadline.as_ref(), STARTING_DEADLINE);
-    let refused_retry = check.span(&path.key("refused_retry"), raw.refused_retry.as_ref(), REFUSED_RETRY);
-    let retry_delay = check.span(&path.key("retry_delay"), raw.retry_delay.as_ref(), RETRY_DELAY);
-    let attempts = raw.attempts.unwrap_or(defaults::ATTEMPTS);
-    if !(1..=MOST_ATTEMPTS).contains(&attempts) {
-        let wrong =
-            Wrong::new(format!("{attempts} attempts are out of range")).expected(format!("1 to {MOST_ATTEMPTS}"));
-        check.fault(&path.key("attempts"), wrong);
+/// One that no schedule could meet would be an alert that never ends.
+fn objective(
+    check: &mut Check<'_>,
+    path: &KeyPath,
+    raw: Option<&raw::Span>,
+    schedule: Option<&Schedule>,
+) -> Option<Duration> {
+    let objective = check.span(path, Some(raw?), OBJECTIVE)?;
+    let gap = schedule.and_then(|schedule| shortest_gap(&schedule.slots.cron));
+    if let Some(gap) = gap.filter(|gap| objective < *gap) {
+        let what = format!("{} is shorter than the {} between slots", span::write(objective), span::write(gap));
+        check.fault(path, Wrong::new(what).expected(format!("at least {}, or more slots", span::write(gap))));
     }
-    if let (Some(lead), Some(deadline)) = (lead, deadline)
-        && lead >= deadline
-    {
-        let what =
-            format!("lead {} is not shorter than starting_deadline {}", span::write(lead), span::write(deadline));
-        check.fault(&path.key("lead"), Wrong::new(what).expected(format!("less than {}", span::write(deadline))));
-    }
-    if let (Some(cron), Some(time_zone), Some(lead)) = (&cron, time_zone, lead) {
-        dense(check, path, cron, time_zone, lead, hold);
-    }
-    Schedule {
-        cron: cron.unwrap_or_default(),
-        time_zone: time_zone.unwrap_or(chrono_tz::UTC),
-        lead: lead.unwrap_or_default(),
-        starting_deadline: deadline.unwrap_or_default(),
-        refused_retry: refused_retry.unwrap_or_default(),
-        attempts,
-        retry_delay: retry_delay.unwrap_or_default(),
-    }
-}
-
-/// A group never overlaps itself, so slots that come before the last one's window can be over would always be missed.
-fn dense(check: &mut Check<'_>, path: &KeyPath, cron: &str, time_zone: chrono_tz::Tz, lead: Duration, hold: Duration) {
-    let Some(gap) = schedule::shortest_gap(cron, time_zone) else { return };
-    if gap <= lead + hold {
-        let what = format!(
-            "slots come {} apart, but each takes lead {} + hold {}",
-            span::write(gap),
-            span::write(lead),
-            span::write(hold)
-        );
-        let expected = format!("more than {} between slots, or a shorter lead", span::write(lead + hold));
-        check.fault(&path.key("cron"), Wrong::new(what).expected(expected));
-    }
+    Some(objective)
 }
 
 fn check_coverage(

@@ -5,6 +5,8 @@ mod cluster;
 mod daemon;
 mod dynamodb;
 mod group;
+mod notifications;
+mod schedule;
 mod store;
 
 use super::error::{Errors, Place, Problem, Wrong};
@@ -36,9 +38,10 @@ pub fn validate(raw: raw::Root, layers: &[Layer]) -> Result<Config, Errors> {
         let group = group::group(&mut check, &path, &name, raw, &all);
         groups.insert(name, group);
     }
+    let webhooks = notifications::webhooks(&mut check, raw.notifications.unwrap_or_default(), &all);
     check.problems.sort_by(|(left, _), (right, _)| left.cmp(right));
     if check.problems.is_empty() {
-        Ok(Config { daemon, groups })
+        Ok(Config { daemon, groups, webhooks })
     } else {
         Err(Errors(check.problems.into_iter().map(|(_, problem)| problem).collect()))
     }
