@@ -163,7 +163,9 @@ impl Slots<'_> {
     async fn plan(&self, slot: Timestamp) {
         let engine = &self.service.engine;
         let (slots, now) = (&self.schedule.slots, engine.clock.now().wall);
-        engine.metrics.scheduled(&self.group.name, slots.next_run(now), slots.expected_interval(now));
+        // The slot before it may have been decided before its time, in its lead.
+        let next = slots.next_run(slot - Duration::from_secs(1));
+        engine.metrics.scheduled(&self.group.name, next, slots.expected_interval(now));
         if let Err(error) = engine.catalog.plan_slot(&self.group.name, slot).await {
             self.catalog_failed(&error).await;
         }

