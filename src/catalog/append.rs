@@ -78,7 +78,10 @@ impl Append {
     /// A pause by hand that ends is no window that anybody waits for.
     async fn tell(&self, connection: &mut SqliteConnection, journal: &Journal) -> Result<(), CatalogError> {
         let by_hand = journal.plan.as_ref().is_none_or(|plan| plan.trigger == Trigger::Hand);
-        let Some(report) = Report::of(journal).filter(|_| !by_hand && !self.outbox.is_empty()) else { return Ok(()) };
+        if by_hand || self.outbox.is_empty() {
+            return Ok(());
+        }
+        let Some(report) = Report::of(journal) else { return Ok(()) };
         let notice = match report.verdict {
             Verdict::Consistent => Notice::WindowConsistent,
             Verdict::Discarded => Notice::WindowDiscarded,

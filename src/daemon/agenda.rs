@@ -12,7 +12,7 @@ use std::time::Duration;
 /// A slot that is this far in the past when its turn comes was missed.
 pub const LATE: Duration = Duration::from_secs(5);
 /// How many slots that passed at once are recorded one by one: the newest.
-const MOST_MISSED: usize = 1_000;
+pub const MOST_MISSED: usize = 1_000;
 
 /// What becomes of a slot that passed.
 #[derive(Debug, Clone, PartialEq, Eq)]

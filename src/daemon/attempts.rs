@@ -1,7 +1,7 @@
 //! What happens at a slot: windows, until one is consistent or the slot is given up.
 
 use super::Service;
-use super::agenda::{Agenda, Fate, Turn};
+use super::agenda::{Agenda, Fate, MOST_MISSED, Turn};
 use super::current::Current;
 use super::schedule::Clockwork;
 use crate::catalog::{CatalogError, SlotState};
@@ -14,8 +14,6 @@ use jiff::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// How many slots that passed while no daemon ran are recorded one by one: the newest.
-const MOST_MISSED: usize = 1_000;
 /// How long after a failed query the schedule is tried again.
 const CATALOG_RETRY: Duration = Duration::from_secs(5);
 /// The clock is looked at this often at least: it may have been set back.

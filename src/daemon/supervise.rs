@@ -30,6 +30,8 @@ pub(super) struct Supervisor {
     stops: BTreeMap<Task, CancellationToken>,
     /// The groups whose metrics are there, as they were then.
     seeded: BTreeMap<String, Group>,
+    /// The config whose receivers alone are told.
+    told: Option<Arc<Config>>,
     /// Whether the first tasks were started.
     begun: bool,
 }
@@ -44,6 +46,7 @@ impl Supervisor {
             running: BTreeMap::new(),
             stops: BTreeMap::new(),
             seeded: seeded.groups.clone(),
+            told: None,
             begun: false,
         }
     }
@@ -54,6 +57,10 @@ impl Supervisor {
         let mut ready = Some(ready);
         loop {
             let config = environments.borrow_and_update().config().clone();
+            if self.told.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &config)) {
+                self.forget_receivers(&config).await;
+                self.told = Some(config.clone());
+            }
             let failed = match self.reconcile(&config).await {
                 Ok(()) => false,
                 Err(error) => {
@@ -76,14 +83,20 @@ impl Supervisor {
         }
     }
 
+    /// Tells the config's receivers and no others. What waits for the others is struck; where that fails, tasks run all
+    /// the same, and the next config strikes it.
+    async fn forget_receivers(&self, config: &Config) {
+        self.service.notifier.configure(config);
+        match self.service.engine.catalog.forget_others().await {
+            Ok(names) if names.is_empty() => {}
+            Ok(names) => tracing::warn!("what waited for {} is not told: they left the config", names.join(", ")),
+            Err(error) => tracing::warn!("strike what nobody listens for: {error}"),
+        }
+    }
+
     /// Tells what must end to end, and starts what may start.
     async fn reconcile(&mut self, config: &Arc<Config>) -> Result<(), CatalogError> {
         self.service.followers.limit(config);
-        self.service.notifier.configure(config);
-        let forgotten = self.service.engine.catalog.forget_others().await?;
-        if !forgotten.is_empty() {
-            tracing::warn!("what waited for {} is not told: they left the config", forgotten.join(", "));
-        }
         let wanted = wanted(config);
         for task in difference(&self.running, &wanted).0 {
             if let Some(stop) = self.stops.get(task) {
