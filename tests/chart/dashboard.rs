@@ -58,6 +58,7 @@ fn what_people_look_for_first_is_there() {
         "stillpoint_objective_seconds",
         "stillpoint_store_recoverable",
         "stillpoint_windows_discarded_in_a_row",
+        "stillpoint_role",
     ] {
         assert!(all.contains(name), "{name}");
     }
@@ -73,6 +74,7 @@ fn scraped() -> Vec<Value> {
                 let mut labels = vec![r#"job="stillpoint""#.to_owned(), r#"instance="a""#.to_owned()];
                 labels.extend(metric.labels.iter().map(|label| match *label {
                     "verdict" => r#"verdict="consistent""#.to_owned(),
+                    "role" => r#"role="leader""#.to_owned(),
                     label => format!(r#"{label}="x""#),
                 }));
                 if !le.is_empty() {
