@@ -40,6 +40,16 @@ pub fn rules(releases: bool) -> Vec<PolicyRule> {
     rules
 }
 
+/// The rights where the Lease is that says who leads; a right to create cannot name what will be created.
+#[must_use]
+pub fn leading(lease: &str) -> Vec<PolicyRule> {
+    let of_that_name = PolicyRule {
+        resource_names: Some(vec![lease.to_owned()]),
+        ..rule("coordination.k8s.io", &["leases"], &["get", "update"])
+    };
+    vec![rule("coordination.k8s.io", &["leases"], &["create"]), of_that_name]
+}
+
 /// To tell of windows.
 fn events() -> PolicyRule {
     rule("events.k8s.io", &["events"], &["create"])
