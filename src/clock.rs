@@ -2,31 +2,48 @@
 
 use crate::domain::Now;
 use jiff::Timestamp;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant};
 
-/// Both clocks; the monotonic one counts from when it was made. Cheap to copy.
+/// Both clocks; the monotonic one counts from when it was made, the time that the computer sleeps included: what was
+/// promised until then is over when it wakes. Cheap to copy.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    start: Instant,
+    start: Duration,
 }
+
+/// A sleeping computer stops the runtime's timers: whoever waits looks again this often.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 impl Clock {
     /// Its monotonic clock says 0 now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: instant() }
+        Self { start: awake_or_not() }
     }
 
     /// What both clocks say.
     #[must_use]
     pub fn now(&self) -> Now {
-        Now { mono: instant().duration_since(self.start), wall: wall() }
+        Now { mono: awake_or_not().saturating_sub(self.start), wall: wall() }
     }
 
     /// Sleeps until the monotonic clock says `mono`.
     pub async fn sleep_until(&self, mono: Duration) {
-        tokio::time::sleep_until((self.start + mono).into()).await;
+        loop {
+            let left = mono.saturating_sub(self.now().mono);
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
     }
+}
+
+/// Since the computer was started, its sleep included (CLOCK_BOOTTIME of `clock_gettime(2)`).
+fn awake_or_not() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
 /// The monotonic clock.

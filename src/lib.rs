@@ -12,6 +12,7 @@ pub mod domain;
 pub mod engine;
 pub mod http;
 pub mod kubernetes;
+pub mod leadership;
 pub mod notify;
 pub mod observe;
 pub mod scalar;

@@ -11,6 +11,7 @@ use stillpoint::catalog::Catalog;
 use stillpoint::config::{Cluster, Config, Coverage, Daemon, Group, Source, WindowSettings};
 use stillpoint::domain::{Product, Trigger, Verdict};
 use stillpoint::engine::{Clock, Engine, Finder, Order};
+use stillpoint::leadership::Leadership;
 use stillpoint::observe::Metrics;
 use stillpoint::scalar::rpc::PauseRequest;
 use stillpoint::scalar::rpc::admin_client::AdminClient;
@@ -153,6 +154,7 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
     };
     let path = folder.join("catalog.db");
     let daemon = Daemon {
+        leadership: None,
         catalog: path.clone(),
         http: None,
         socket: folder.join("catalog.sock"),
@@ -166,7 +168,7 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
     let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups, webhooks: BTreeMap::new() }));
     let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
     let finder = Finder::new(config).expect("a finder");
-    (Engine::new(clock, catalog, metrics, finder), group)
+    (Engine::new(clock, catalog, metrics, finder, Leadership::alone()), group)
 }
 
 /// A whole window: journal, checks, hold, verdict.

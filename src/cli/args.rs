@@ -135,6 +135,8 @@ pub enum Command {
     },
     /// The daemon reads its config again, and says what changed
     Reload,
+    /// The daemon begins no further window, waits for those that have closed members, and ends; for a pod's preStop hook
+    Stop,
     /// The Roles that the config needs in Kubernetes, for kubectl apply -f -
     Rbac {
         /// Whom to give them to
@@ -219,6 +221,7 @@ impl Command {
             Self::Demo { .. } => Some("demo"),
             Self::Iam { .. } => Some("iam"),
             Self::Reload => Some("reload"),
+            Self::Stop => Some("stop"),
             Self::Completions { .. } => Some("completions"),
             _ => None,
         }

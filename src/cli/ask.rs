@@ -9,7 +9,7 @@ use crate::daemon::Service;
 use crate::daemon::client::{self, Responses};
 use crate::daemon::control::{self, Request, Response};
 use crate::daemon::rescue::StillClosed;
-use crate::daemon::run::{Ending, Signals, service, stop};
+use crate::daemon::run::{Candidate, Ending, Signals, stop};
 use crate::engine::SHOW_EVERY;
 use anyhow::Context;
 use std::sync::Arc;
@@ -90,6 +90,7 @@ async fn daemon_or_catalog(
 ) -> anyhow::Result<Result<Responses, Service>> {
     let socket = &config.daemon.socket;
     let mut tries = 0;
+    let mut candidate = None;
     loop {
         let context = || format!("ask the daemon at {}", socket.display());
         if let Some(flag) = kube.given().first() {
@@ -102,7 +103,11 @@ async fn daemon_or_catalog(
         } else if let Some(responses) = client::send(socket, request).await.with_context(context)? {
             return Ok(Ok(responses));
         }
-        match service(config.clone(), signals).await {
+        let candidate = match &mut candidate {
+            Some(candidate) => candidate,
+            none => none.insert(Candidate::new(config.clone())?),
+        };
+        match candidate.service(signals).await {
             Err(error) if tries < STARTING_TRIES && matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
                 tries += 1;
                 tokio::time::sleep(STARTING_WAIT).await;
@@ -174,6 +179,7 @@ impl Asked {
         let ending = stop(&service, &mut self.signals).await;
         // A disk that hangs has been told of by the verdict.
         let _ = service.engine.catalog.close().await;
+        service.engine.leadership.release().await;
         match ending {
             Ending::Open => exit,
             Ending::StillClosed(members) => {

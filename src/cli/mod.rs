@@ -17,6 +17,7 @@ mod recover;
 mod reload;
 mod run;
 mod schedule;
+mod stop;
 mod window;
 
 use crate::config::{Config, Group};
@@ -134,6 +135,7 @@ fn with_config(
         Command::Iam { group: name, part } => group(&name).map_or_else(Ok, |group| iam::iam(group, part, output)),
         Command::Rbac { serviceaccount, wide } => rbac::rbac(config, &serviceaccount, wide, output),
         Command::Reload => block_on(reload::reload(config, output)),
+        Command::Stop => block_on(stop::stop(config)),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
         Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
             Ok(Exit::Good)

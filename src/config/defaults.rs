@@ -5,6 +5,10 @@ pub const CATALOG: &str = "sqlite:///var/lib/stillpoint/catalog.db";
 pub const HTTP: &str = "127.0.0.1:9650";
 pub const SWEEP_INTERVAL: &str = "1m";
 pub const COVERAGE_INTERVAL: &str = "1h";
+/// With one retry and one fan-out, a standby has opened everything within 10 s.
+pub const LEASE_LASTS: &str = "6s";
+pub const LEASE_RETRY: &str = "1s";
+pub const LEASE_NAME: &str = "stillpoint";
 /// Longer than a year, so that last year's can be compared with.
 pub const HISTORY: &str = "400d";
 

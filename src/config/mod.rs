@@ -22,8 +22,9 @@ mod yaml;
 
 pub use error::{Errors, Place, Problem, Wrong};
 pub use model::{
-    Aws, Cluster, Config, Connect, Coverage, Daemon, Dynamodb, Eks, Group, Keep, Kubernetes, Materialize, Namespace,
-    Orphans, Pods, Preflight, Prices, Schedule, Secret, Source, Store, StoreKind, Tls, Url, Webhook, WindowSettings,
+    Aws, Cluster, Config, Connect, Coverage, Daemon, Dynamodb, Eks, Group, Keep, Kubernetes, Leadership, LeaseAt,
+    Materialize, Namespace, Orphans, Pods, Preflight, Prices, Schedule, Secret, Source, Store, StoreKind, Tls, Url,
+    Webhook, WindowSettings,
 };
 pub use schema::json_schema;
 pub use show::View;

@@ -1,6 +1,7 @@
 //! A config that got past validation: types that cannot be wrong.
 
 use crate::domain::{Notice, Product};
+use crate::leadership::Terms;
 use crate::slots::Slots;
 use jiff::tz::TimeZone;
 use kube::core::Selector;
@@ -27,6 +28,8 @@ pub struct Daemon {
     pub http: Option<SocketAddr>,
     /// The control socket; by default beside the catalog, with `.sock` in place of its extension.
     pub socket: PathBuf,
+    /// How the leader is found; none: there is no other replica.
+    pub leadership: Option<Leadership>,
     /// How often every member is asked between windows whether it is paused.
     pub sweep_interval: Duration,
     /// How often all namespaces are looked over for Scalar workloads that no group names; none: never.
@@ -35,6 +38,21 @@ pub struct Daemon {
     pub ignore: Vec<String>,
     /// How long what is over is kept in the catalog; none: for ever.
     pub history: Option<Duration>,
+}
+
+/// How the leader of several replicas is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leadership {
+    /// None: the lease is a row of the catalog.
+    pub lease: Option<LeaseAt>,
+    pub terms: Terms,
+}
+
+/// Where the Lease is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseAt {
+    pub namespace: Namespace,
+    pub name: String,
 }
 
 /// A consistency group.

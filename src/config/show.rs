@@ -81,6 +81,14 @@ fn fill(merged: &mut Value, config: &Config) {
     default(daemon, "catalog", defaults::CATALOG);
     default(daemon, "http", defaults::HTTP);
     default(daemon, "socket", &yaml::scalar(&config.daemon.socket.display().to_string()));
+    if let Some(leadership) = &config.daemon.leadership {
+        let written = table(daemon, "leadership");
+        default(written, "lasts", defaults::LEASE_LASTS);
+        default(written, "retry", defaults::LEASE_RETRY);
+        if leadership.lease.is_some() {
+            default(table(written, "kubernetes"), "name", defaults::LEASE_NAME);
+        }
+    }
     default(daemon, "sweep_interval", defaults::SWEEP_INTERVAL);
     default(daemon, "coverage_interval", defaults::COVERAGE_INTERVAL);
     default(daemon, "history", defaults::HISTORY);

@@ -91,6 +91,9 @@ pub fn fixed(old: &Daemon, new: &Loaded) -> Result<(), Errors> {
     if daemon.http != old.http {
         fault("daemon.http", http(daemon), http(old));
     }
+    if daemon.leadership != old.leadership {
+        fault("daemon.leadership", "what stands here".to_owned(), "what it began with".to_owned());
+    }
     if daemon.catalog != old.catalog {
         let url = |daemon: &Daemon| format!("sqlite://{}", daemon.catalog.display());
         fault("daemon.catalog", url(daemon), url(old));

@@ -45,6 +45,8 @@ pub enum Request {
     Recover { abandon: Option<String>, by: String },
     /// Reads the config again.
     Reload,
+    /// Begins no further window, lets those that have closed members come to their ends, and ends the daemon.
+    Stop,
 }
 
 impl Request {
@@ -56,7 +58,7 @@ impl Request {
             | Self::Pause { group, .. }
             | Self::Unpause { group }
             | Self::Point { group, .. } => Some(group),
-            Self::Recover { .. } | Self::Reload => None,
+            Self::Recover { .. } | Self::Reload | Self::Stop => None,
         }
     }
 }
@@ -160,6 +162,11 @@ pub async fn handle(service: &Service, request: Request, responses: mpsc::Sender
         Request::Recover { abandon: Some(member), by } => abandon(service, &member, &by),
         Request::Recover { abandon: None, .. } => Response::Open { windows: open_windows(service) },
         Request::Reload => reload(service).await,
+        Request::Stop => {
+            service.engine.drain().await;
+            service.ending.notify_one();
+            Response::Open { windows: open_windows(service) }
+        }
     };
     let _ = responses.send(last).await;
 }

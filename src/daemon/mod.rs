@@ -11,6 +11,7 @@ mod current;
 mod events;
 pub mod followers;
 mod history;
+mod leading;
 pub mod reload;
 pub mod rescue;
 pub mod run;
@@ -29,7 +30,7 @@ use crate::tracking::Shared;
 use followers::Followers;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 /// How long a process that ends waits for the last events to be written and sent.
@@ -42,6 +43,8 @@ pub struct Service {
     pub followers: Followers,
     /// Whom to ask for a reload; nobody without a daemon.
     reloads: Arc<OnceLock<mpsc::Sender<reload::Asked>>>,
+    /// Told when a person asked for the daemon's end, and no window is left.
+    ending: Arc<Notify>,
     /// Tells webhooks and heartbeats.
     pub notifier: Notifier,
     /// The tasks that tell Kubernetes of windows.
@@ -55,7 +58,7 @@ impl Service {
         let notifier = Notifier::new(clock, catalog.clone(), metrics.clone());
         notifier.configure(&engine.config());
         let followers = Followers::new(Shared::new(clock, catalog, metrics, engine.aws.clone()));
-        Self { engine, followers, notifier, reloads: Arc::default(), telling: Arc::default() }
+        Self { engine, followers, notifier, reloads: Arc::default(), ending: Arc::default(), telling: Arc::default() }
     }
 
     /// Begins a window of the group, and tells log, metrics and Kubernetes of it.

@@ -5,12 +5,13 @@ use super::rescue::{StillClosed, rescue};
 use super::schedule::Clockwork;
 use super::seed::seed;
 use super::supervise::Supervisor;
-use super::{Service, closed, control};
+use super::{Service, closed, control, leading};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
 use crate::config::{Config, Loaded};
 use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
+use crate::leadership::Leadership;
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
 use crate::observe::metrics::Metrics;
 use anyhow::Context;
@@ -29,6 +30,8 @@ const OPEN_PATIENCE: Duration = Duration::from_secs(3);
 const CHECK_PATIENCE: Duration = Duration::from_millis(500);
 /// The daemon's loop comes round this often.
 const BEAT: Duration = Duration::from_secs(1);
+/// How often the catalog's size is looked at.
+const WEIGH_EVERY: Duration = Duration::from_secs(30);
 const BEAT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The check of the catalog's file, under way.
@@ -67,42 +70,62 @@ impl Signals {
     }
 }
 
-/// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
-/// opened before the error is told.
-///
-/// # Errors
-/// The catalog cannot be taken, or the metrics or the resolver be made; [`StillClosed`] when a signal came first.
-pub async fn service(config: Arc<Config>, signals: &mut Signals) -> anyhow::Result<Service> {
-    let finder = Finder::new(config)?;
-    let catalog = match open(&finder, signals).await? {
-        Ok(catalog) => catalog,
-        Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
-        Err(error) => {
-            let rescued = rescue(&finder, signals).await;
-            let error = anyhow::Error::from(error);
-            return Err(match rescued {
-                Ok(()) => error,
-                Err(closed) => anyhow::Error::from(closed).context(format!("{error:#}")),
-            });
-        }
-    };
-    let clock = Clock::start();
-    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?);
-    Ok(Service::new(Engine::new(clock, catalog, metrics, finder)))
+/// A process before it has a catalog.
+pub struct Candidate {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    finder: Finder,
+    /// In the election of the leader, where there may be other replicas.
+    pub leadership: Leadership,
 }
 
-/// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
-async fn open(finder: &Finder, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
-    let mut opening = std::pin::pin!(Catalog::open(&finder.config().daemon.catalog));
-    if let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, &mut opening).await {
-        return Ok(opened);
+impl Candidate {
+    /// Begins to campaign, where the config speaks of other replicas. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The metrics or the resolver cannot be made.
+    pub fn new(config: Arc<Config>) -> anyhow::Result<Self> {
+        let (finder, clock) = (Finder::new(config)?, Clock::start());
+        let metrics = Metrics::new(env!("CARGO_PKG_VERSION"), clock.now().wall).context("make the metrics")?;
+        let leadership = leading::campaign(&finder, clock);
+        Ok(Self { clock, metrics: Arc::new(metrics), finder, leadership })
     }
-    tracing::error!("the catalog takes long to open");
-    tokio::select! {
-        opened = &mut opening => return Ok(opened),
-        rescued = rescue(finder, signals) => rescued?,
+
+    /// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
+    /// opened before the error is told.
+    ///
+    /// # Errors
+    /// The catalog cannot be taken; [`StillClosed`] when a signal came first.
+    pub async fn service(&self, signals: &mut Signals) -> anyhow::Result<Service> {
+        let Self { clock, metrics, finder, leadership } = self;
+        let catalog = match self.open(signals).await? {
+            Ok(catalog) => catalog,
+            Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
+            Err(error) => {
+                let rescued = rescue(finder, leadership, signals).await;
+                let error = anyhow::Error::from(error);
+                return Err(match rescued {
+                    Ok(()) => error,
+                    Err(closed) => anyhow::Error::from(closed).context(format!("{error:#}")),
+                });
+            }
+        };
+        Ok(Service::new(Engine::new(*clock, catalog, metrics.clone(), finder.clone(), leadership.clone())))
     }
-    Ok(opening.await)
+
+    /// Takes the catalog. While a disk hangs over that, what its intents name is opened beside it.
+    async fn open(&self, signals: &mut Signals) -> Result<Result<Catalog, OpenError>, StillClosed> {
+        let mut opening = std::pin::pin!(Catalog::open(&self.finder.config().daemon.catalog));
+        if let Ok(opened) = tokio::time::timeout(OPEN_PATIENCE, &mut opening).await {
+            return Ok(opened);
+        }
+        tracing::error!("the catalog takes long to open");
+        tokio::select! {
+            opened = &mut opening => return Ok(opened),
+            rescued = rescue(&self.finder, &self.leadership, signals) => rescued?,
+        }
+        Ok(opening.await)
+    }
 }
 
 /// Runs until a signal, then until everything is open. `loaded` was read from `source`, which is read again when the
@@ -113,24 +136,27 @@ async fn open(finder: &Finder, signals: &mut Signals) -> Result<Result<Catalog, 
 pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyhow::Result<Ending> {
     let mut signals = Signals::catch().context("catch signals")?;
     let hangup = signal(SignalKind::hangup()).context("catch signals")?;
-    let service = service(Arc::new(loaded.config), &mut signals).await?;
+    let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
+    let mut tasks = JoinSet::new();
+    let candidate = Candidate::new(Arc::new(loaded.config))?;
+    let service = candidate.service(&mut signals).await?;
     let reloads = Reloads::new(service.engine.clone(), source, loaded.fingerprint);
     let (ask, asked) = Reloads::line();
     // Nobody else sets it.
     let _ = service.reloads.set(ask);
-    let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
-    let mut tasks = JoinSet::new();
     // What a dead daemon left closed opens before anything else is looked at.
     let recovered = service.recover().await?;
     // From the first scrape on, counters say what the catalog says.
     let seeded = seed(&service, &service.engine.config()).await;
-    let problem = match serve(&service, &health, dropped, &mut tasks).await {
+    let served = serve(&candidate, &health, dropped, &mut tasks).await;
+    let problem = match served.and_then(|()| listen(&service, &mut tasks)) {
         Err(error) => Some(error),
         Ok(()) => {
-            tasks.spawn(beat(service.clone(), health.clone()));
+            tasks.spawn(weigh(service.clone()));
             tasks.spawn(closed::tell_for_ever(service.clone()));
+            tokio::spawn(leading::settle(service.clone()));
             let (begun, health) = (service.clone(), health.clone());
-            tasks.spawn(async move {
+            let work = tasks.spawn(async move {
                 let catalog = begun.engine.catalog.clone();
                 let mut check = Some(tokio::spawn(async move { catalog.integrity_check().await }));
                 let supervisor = begin(&begun, &health, recovered, seeded, &mut check).await;
@@ -141,6 +167,12 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
             });
             tokio::select! {
                 () = signals.next() => None,
+                () = service.ending.notified() => None,
+                why = service.engine.leadership.lost() => {
+                    // Whoever leads now does it all: two must not do it.
+                    work.abort();
+                    Some(anyhow::anyhow!("this daemon leads no more: {why}"))
+                }
                 Some(ended) = tasks.join_next() => Some(died(ended)),
             }
         }
@@ -153,6 +185,8 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     if service.engine.catalog.close().await.is_err() {
         tracing::error!("close the catalog: the disk hangs");
     }
+    // Whoever stands by need not wait until it runs out.
+    service.engine.leadership.release().await;
     match (problem, ending) {
         (None, ending) => Ok(ending),
         (Some(error), Ending::Open) => Err(error),
@@ -162,23 +196,29 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     }
 }
 
-/// Binds the pages' address and the socket, and serves both.
+/// Binds the pages' address, and serves them.
 async fn serve(
-    service: &Service,
+    candidate: &Candidate,
     health: &Arc<Health>,
     dropped: ErrorCounter,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<()> {
-    let config = service.engine.config();
-    let daemon = &config.daemon;
-    if let Some(address) = daemon.http {
+    let (metrics, leadership) = (candidate.metrics.clone(), candidate.leadership.clone());
+    tasks.spawn(leading::show(leadership, metrics.clone(), health.clone(), candidate.clock));
+    if let Some(address) = candidate.finder.config().daemon.http {
         let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
         tracing::info!("metrics and health at http://{}", listener.local_addr().context("read the address")?);
-        let metrics = service.engine.metrics.clone();
         let pages = Pages { metrics, health: health.clone(), dropped_lines: Some(dropped) };
         tasks.spawn(http::serve(listener, pages, std::future::pending()));
+        tasks.spawn(beat(health.clone()));
     }
-    let listener = control::bind(&daemon.socket).with_context(|| format!("listen at {}", daemon.socket.display()))?;
+    Ok(())
+}
+
+/// Binds the socket, and listens to commands.
+fn listen(service: &Service, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+    let socket = &service.engine.config().daemon.socket;
+    let listener = control::bind(socket).with_context(|| format!("listen at {}", socket.display()))?;
     tasks.spawn(control::serve(service.clone(), listener));
     Ok(())
 }
@@ -212,6 +252,7 @@ async fn begin(
         damaged(service, health, &error);
         return None;
     }
+    service.engine.leadership.won().await;
     let config = service.engine.config();
     while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
@@ -282,18 +323,21 @@ async fn supervise(service: &Service, supervisor: Option<Supervisor>, check: &mu
     std::future::pending::<()>().await;
 }
 
-async fn beat(service: Service, health: Arc<Health>) {
+async fn beat(health: Arc<Health>) {
     let mut interval = tokio::time::interval(BEAT);
-    let mut beats = 0_u64;
     loop {
         interval.tick().await;
         health.beat(clock::instant());
-        if beats.is_multiple_of(30)
-            && let Ok(bytes) = service.engine.catalog.size_bytes().await
-        {
+    }
+}
+
+async fn weigh(service: Service) {
+    let mut interval = tokio::time::interval(WEIGH_EVERY);
+    loop {
+        interval.tick().await;
+        if let Ok(bytes) = service.engine.catalog.size_bytes().await {
             service.engine.metrics.catalog_size(bytes);
         }
-        beats += 1;
     }
 }
 

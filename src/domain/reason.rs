@@ -41,7 +41,7 @@ macro_rules! codes {
             #[must_use]
             pub fn ends(self, verdict: super::Verdict) -> bool {
                 match verdict {
-                    super::Verdict::Refused => self <= Self::Catalog || self == Self::Shutdown,
+                    super::Verdict::Refused => self <= Self::Catalog || [Self::LeadershipLost, Self::Shutdown].contains(&self),
                     super::Verdict::Discarded => {
                         let of_slots = [Self::NotRunning, Self::Slept, Self::Blackout, Self::Suspended];
                         self >= Self::Catalog && !of_slots.contains(&self)
@@ -107,6 +107,8 @@ codes! {
     MaxPause = "max_pause",
     /// A member was closed by someone else during the window.
     ForeignPause = "foreign_pause",
+    /// The daemon was no longer the leader, or could not be sure of it.
+    LeadershipLost = "leadership_lost",
     /// The daemon was told to stop.
     Shutdown = "shutdown",
     /// A person opened the group before the window's end.

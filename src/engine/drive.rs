@@ -6,9 +6,10 @@ use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::domain::{Member, Now};
 use crate::kubernetes::Change;
+use crate::leadership::{Intent, Leadership, Tenure};
 use crate::observe::Metrics;
 use crate::scalar::{AdminClient, Answer, FailureKind};
-use crate::window::{Call, Effect, Input, Line, State, Window};
+use crate::window::{APPEND_DEADLINE, Call, Effect, Event, Input, Line, State, Window};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -33,6 +34,7 @@ pub(super) struct Drive {
     pub clock: Clock,
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
+    pub leadership: Leadership,
     pub clients: Vec<AdminClient>,
     pub surroundings: Surroundings,
     pub commands: mpsc::Receiver<Input>,
@@ -46,6 +48,11 @@ impl Drive {
         let (replies, mut inputs) = mpsc::channel(2 * clients.len() + 64);
         let mut shown = Shown { members: window.members().into(), last: None, stale: false };
         let mut batch = Vec::with_capacity(BATCH);
+        // What a dead process left is opened whoever leads.
+        let mut tenure = self.leadership.tenure().filter(|_| !window.recovered());
+        if let Some(tenure) = &tenure {
+            window.absorb(self.clock.now(), Input::Leads { until: tenure.until() });
+        }
         loop {
             let now = self.clock.now();
             for effect in window.advance(now) {
@@ -54,6 +61,7 @@ impl Drive {
             if window.finished() {
                 // Before anybody is told: a command ends its process then.
                 self.surroundings.release().await;
+                self.leadership.strike(&window.plan().window);
                 self.status.send_replace(Status::of(&window, shown.members, now));
                 return;
             }
@@ -63,6 +71,7 @@ impl Drive {
             tokio::select! {
                 _ = inputs.recv_many(&mut batch, BATCH) => {}
                 Some(command) = self.commands.recv() => batch.push(command),
+                until = renewed(&mut tenure) => batch.push(Input::Leads { until }),
                 change = self.surroundings.changed() => batch.push(changed(&window, change)),
                 () = until(self.clock, deadline) => {}
             }
@@ -98,11 +107,13 @@ impl Drive {
         match effect {
             Effect::Send { request, member, call, deadline, line } => {
                 let client = clients[member].clone();
+                let (clock, leadership) = (self.clock, self.leadership.clone());
                 if line == Line::New {
                     client.reconnect();
                 }
                 tokio::spawn(async move {
-                    let answer = ask(&client, call, line, deadline).await;
+                    let leads = !matches!(call, Call::Pause { .. }) || leadership.leads(clock.now().mono);
+                    let answer = if leads { ask(&client, call, line, deadline).await } else { not_leading() };
                     // The loop is gone only when the window is finished: then nobody needs the answer.
                     let _ = inputs.send(Input::Reply { member, request, answer }).await;
                 });
@@ -111,13 +122,22 @@ impl Drive {
                 let catalog = self.catalog.clone();
                 let (metrics, clock) = (self.metrics.clone(), self.clock);
                 let name = window.plan().window.clone();
+                let leadership = self.leadership.clone();
                 tokio::spawn(async move {
                     let begun = clock.now().mono;
-                    let written = tokio::time::timeout(APPEND_LIMIT, catalog.append(&name, number, &event)).await;
-                    metrics.catalog_appended(clock.now().mono.saturating_sub(begun));
+                    let appended = async {
+                        let appended = catalog.append(&name, number, &event).await;
+                        metrics.catalog_appended(clock.now().mono.saturating_sub(begun));
+                        appended
+                    };
+                    // No pause leaves before its intent stands in both places.
+                    let written =
+                        tokio::time::timeout(APPEND_LIMIT, async { tokio::join!(appended, post(&leadership, &event)) })
+                            .await;
                     let input = match written {
-                        Ok(Ok(())) => Input::Appended { number },
-                        Ok(Err(error)) => Input::AppendFailed { number, error: error.to_string() },
+                        Ok((Ok(()), Ok(()))) => Input::Appended { number },
+                        Ok((Ok(()), Err(error))) => Input::AppendFailed { number, error },
+                        Ok((Err(error), _)) => Input::AppendFailed { number, error: error.to_string() },
                         Err(_) => Input::AppendFailed { number, error: "no answer from the disk".to_owned() },
                     };
                     if matches!(input, Input::AppendFailed { .. }) {
@@ -148,6 +168,25 @@ fn changed(window: &Window, Change { uid, reason }: Change) -> Input {
     let pod = |member: &Member| member.pod.as_ref().map(|pod| &pod.uid) == uid.as_ref();
     let member = uid.as_ref().and_then(|_| window.members().iter().position(pod));
     Input::Changed { member, reason }
+}
+
+async fn renewed(tenure: &mut Option<Tenure>) -> Duration {
+    match tenure {
+        Some(tenure) => tenure.changed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Puts an intent on the lease too.
+async fn post(leadership: &Leadership, event: &Event) -> Result<(), String> {
+    let Event::Intended { plan, members, .. } = event else { return Ok(()) };
+    let drain_milliseconds = u64::try_from(plan.drain.as_millis()).unwrap_or(u64::MAX);
+    let (window, group, members) = (plan.window.clone(), plan.group.clone(), members.clone());
+    leadership.post(Intent { window, group, drain_milliseconds, members }, APPEND_DEADLINE).await
+}
+
+fn not_leading() -> Answer {
+    Answer::failed(FailureKind::Rejected, "it was not sent: this daemon cannot be sure any more that it leads")
 }
 
 async fn until(clock: Clock, deadline: Option<Duration>) {

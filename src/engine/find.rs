@@ -56,6 +56,12 @@ impl Finder {
         Ok(Self { config, dns: Dns::from_environment()?, kubernetes: Kubernetes::new() })
     }
 
+    /// The API servers.
+    #[must_use]
+    pub const fn kubernetes(&self) -> &Kubernetes {
+        &self.kubernetes
+    }
+
     /// The environment.
     #[must_use]
     pub const fn config(&self) -> &Arc<Config> {

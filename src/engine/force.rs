@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::config::Group;
 use crate::domain::{Gone, Member, Reason};
 use crate::kubernetes::Depth;
+use crate::leadership::Intent;
 use crate::scalar::{AdminClient, Answer};
 use crate::window::{ASK_DEADLINE, DOUBT_POLL, GRACE, MARGIN, POD_DEADLINE};
 use std::collections::BTreeSet;
@@ -59,6 +60,13 @@ pub async fn open_intent(finder: &Finder, intent: &OpenWindow, left: &Unopened, 
     let clients = find::clients_of_intent(finder, &plan.group, &members);
     let opening = Opening { finder, group: &plan.group, doubt: plan.drain + MARGIN + GRACE, left, tell: &tell };
     opening.all(&members, &clients).await;
+}
+
+/// Opens what stands on the lease of a window, as [`open_intent`] does; nobody gave any of its members up.
+pub async fn open_listed(finder: &Finder, intent: &Intent, left: &Unopened, tell: impl Fn(String)) {
+    let clients = find::clients_of_intent(finder, &intent.group, &intent.members);
+    let opening = Opening { finder, group: &intent.group, doubt: intent.drain() + MARGIN + GRACE, left, tell: &tell };
+    opening.all(&intent.members, &clients).await;
 }
 
 /// The members that an intent leaves open to doubt.

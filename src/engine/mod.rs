@@ -11,7 +11,7 @@ mod sweep;
 pub use crate::clock::Clock;
 pub use drive::SHOW_EVERY;
 pub use find::{Finder, Found};
-pub use force::{Unopened, force_open, open_intent};
+pub use force::{Unopened, force_open, open_intent, open_listed};
 pub use status::Status;
 pub use sweep::{Sighting, Swept, sweep};
 
@@ -20,6 +20,7 @@ use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
 use crate::domain::{Code, PAUSE_MARGIN, Reason, StoreClock, Trigger};
 use crate::kubernetes::Depth;
+use crate::leadership::Leadership;
 use crate::observe::Metrics;
 use crate::scalar::AdminClient;
 use crate::window::{Input, Plan, Window};
@@ -104,6 +105,7 @@ pub struct Engine {
     pub catalog: Catalog,
     pub metrics: Arc<Metrics>,
     pub aws: Aws,
+    pub leadership: Leadership,
     /// With the environment as it is now. A window keeps the one that it began with.
     current: Arc<watch::Sender<Finder>>,
     running: Arc<Mutex<Running>>,
@@ -119,13 +121,13 @@ struct Running {
 
 impl Engine {
     #[must_use]
-    pub fn new(clock: Clock, catalog: Catalog, metrics: Arc<Metrics>, finder: Finder) -> Self {
+    pub fn new(clock: Clock, catalog: Catalog, metrics: Arc<Metrics>, finder: Finder, leadership: Leadership) -> Self {
         let told = metrics.clone();
         let aws = Aws::telling(Arc::new(move |account, region, operation, outcome| {
             told.aws_called(account, region, operation, outcome);
         }));
         let current = Arc::new(watch::Sender::new(finder));
-        Self { clock, catalog, metrics, aws, current, running: Arc::default() }
+        Self { clock, catalog, metrics, aws, leadership, current, running: Arc::default() }
     }
 
     /// The environment as it is now.
@@ -241,7 +243,8 @@ impl Engine {
         status: watch::Sender<Status>,
     ) {
         let (clock, catalog, metrics) = (self.clock, self.catalog.clone(), self.metrics.clone());
-        Drive { clock, catalog, metrics, clients, surroundings, commands, status }.run(window).await;
+        let leadership = self.leadership.clone();
+        Drive { clock, catalog, metrics, leadership, clients, surroundings, commands, status }.run(window).await;
         let mut running = self.running();
         running.windows.remove(group);
         running.addresses.remove(group);
@@ -345,6 +348,19 @@ impl Engine {
     #[must_use]
     pub fn windows(&self) -> Vec<Handle> {
         self.running().windows.values().cloned().collect()
+    }
+
+    /// Begins no further window, and opens what has closed nothing yet; comes back when the others came to their own
+    /// ends, each of which `max_pause` bounds.
+    pub async fn drain(&self) {
+        self.running().stopping = true;
+        for mut handle in self.windows() {
+            let begun = handle.status.borrow().first_pause.is_some();
+            if !begun {
+                handle.open(Reason::new(Code::Shutdown, "the daemon was told to stop"));
+            }
+            handle.finished().await;
+        }
     }
 
     /// Begins no further window, and opens everything that is closed. It does not wait for it.

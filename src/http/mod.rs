@@ -114,7 +114,8 @@ async fn index() -> Response {
         "stillpoint ",
         env!("CARGO_PKG_VERSION"),
         "\n\n/metrics  for Prometheus\n/healthz  200 while the daemon's loop is alive\n",
-        "/readyz   200 when recovery is done, the catalog is writable and the schedules run\n"
+        "/readyz   200 when recovery is done, the catalog is writable and the schedules run;\n",
+        "          or while another replica does that, and this one stands by\n"
     );
     text(StatusCode::OK, page.to_owned())
 }
@@ -137,6 +138,9 @@ async fn healthz(State(pages): State<Pages>) -> Response {
 }
 
 async fn readyz(State(pages): State<Pages>) -> Response {
+    if let Some(why) = pages.health.standby() {
+        return text(StatusCode::OK, format!("standby: {why}\n"));
+    }
     let missing = pages.health.not_ready();
     if missing.is_empty() {
         return text(StatusCode::OK, "ready\n".to_owned());

@@ -164,6 +164,8 @@ metrics! {
         "When a config was taken up, or found unchanged by whoever asked for a reload, for the last time.";
     CONFIG_INFO: Gauge "stillpoint_config_info" &["hash"], "1",
         "A short hash of the files and variables that make up the config that runs; the value is always 1.";
+    ROLE: Gauge "stillpoint_role" &["role"], "1",
+        "What this process is: `alone` (there is no other replica), `leader`, `standby`, or `guard`.";
     BUILD: Gauge "stillpoint_build_info" &["version"], "1",
         "The version that runs; the value is always 1.";
     START_TIME: Gauge "stillpoint_start_time_seconds" &[], "Unix time",

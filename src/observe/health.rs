@@ -21,6 +21,8 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     beat: Instant,
+    /// Another replica leads: which one.
+    standby: Option<String>,
     /// None: met. Else what is missing.
     conditions: BTreeMap<String, Option<String>>,
 }
@@ -32,7 +34,7 @@ impl Health {
     pub fn new(now: Instant, beat_limit: Duration) -> Self {
         let pending = |name: &str| (name.to_owned(), Some("not done yet".to_owned()));
         let conditions = [RECOVERY, CATALOG, SCHEDULES].into_iter().map(pending).collect();
-        Self { beat_limit, state: Mutex::new(State { beat: now, conditions }) }
+        Self { beat_limit, state: Mutex::new(State { beat: now, standby: None, conditions }) }
     }
 
     /// The daemon's loop came round. Call it in every turn, and by a tick at least every third of the limit.
@@ -53,6 +55,17 @@ impl Health {
     /// The condition no longer counts, like that of a group that left the config.
     pub fn forget(&self, name: &str) {
         self.state().conditions.remove(name);
+    }
+
+    /// This replica stands by, in good health, and why; none: it does its work, or tries to.
+    pub fn stand_by(&self, why: Option<String>) {
+        self.state().standby = why;
+    }
+
+    /// Why it stands by, if it does.
+    #[must_use]
+    pub fn standby(&self) -> Option<String> {
+        self.state().standby.clone()
     }
 
     /// What is not ready, one `name: why` each in the names' order; empty when all is.

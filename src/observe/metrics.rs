@@ -47,6 +47,7 @@ pub struct Metrics {
     catalog_size: IntGaugeVec,
     ready: IntGauge,
     loop_alive: IntGauge,
+    role: IntGaugeVec,
     log_dropped: IntCounter,
     pub(super) configured: Configured,
     pub(super) stores: Stores,
@@ -198,6 +199,7 @@ impl Metrics {
             catalog_size: numbers(&d::CATALOG_SIZE)?,
             ready: keep(r, IntGauge::with_opts(opts(&d::READY))?)?,
             loop_alive: keep(r, IntGauge::with_opts(opts(&d::LOOP_ALIVE))?)?,
+            role: numbers(&d::ROLE)?,
             log_dropped: keep(r, IntCounter::with_opts(opts(&d::LOG_DROPPED))?)?,
             configured: Configured::new(r)?,
             stores: Stores::new(r)?,
@@ -210,6 +212,12 @@ impl Metrics {
         numbers(&d::BUILD)?.with_label_values(&[version]).set(1);
         keep(r, Gauge::with_opts(opts(&d::START_TIME))?)?.set(unix_seconds(started));
         Ok(metrics)
+    }
+
+    /// What this process is, from now on.
+    pub fn role(&self, role: &str) {
+        self.role.reset();
+        self.role.with_label_values(&[role]).set(1);
     }
 
     /// A group of the config, at start and after every reload, as the catalog knows it: its series exist from the first

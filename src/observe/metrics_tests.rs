@@ -51,6 +51,7 @@ pub fn lived_in() -> Metrics {
     metrics.catalog_size(4096);
     metrics.log_lines_dropped(7);
     metrics.config_begun("0a1b2c3d4e5f", at(1_700_000_000));
+    metrics.role("alone");
     a_day_of_a_store(&metrics);
     metrics.webhook_known("ops");
     metrics.notified("ops", Sent::GivenUp, 2);

@@ -144,6 +144,9 @@ impl Window {
         note(self.census_asked().map(|asked| asked + CENSUS_DEADLINE));
         note(self.stores_asked().map(|asked| asked + STORES_DEADLINE));
         note(self.pods_asked.map(|asked| expiry(asked, POD_DEADLINE)));
+        if self.void.is_empty() && self.ahead.outcome.is_none() {
+            note(self.leads_until);
+        }
         if self.opening.is_none() {
             note(self.first_sent.map(|first| first.mono + self.plan.max_pause - WATCHDOG_LEAD));
         }

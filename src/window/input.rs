@@ -24,6 +24,8 @@ pub enum Input {
     Pods(Result<Vec<(usize, Gone)>, String>),
     /// The stores' clocks after the window, by store, in the order of the clocks before; or why they are not known.
     Stores(Result<Vec<StoreClock>, Reason>),
+    /// This daemon may trust until then that it leads.
+    Leads { until: Duration },
     /// A person, or the daemon's end, wants everything opened now.
     Open(Reason),
     /// A person gives a member up.

@@ -51,6 +51,8 @@ pub struct Window {
     pub(super) writing: Writing,
     pub(super) live: Vec<Live>,
     pub(super) void: Vec<Reason>,
+    /// Until when this daemon may trust that it leads; none: it has no other beside it.
+    pub(super) leads_until: Option<Duration>,
     pub(super) begun: Duration,
     pub(super) pause_at: Duration,
     pub(super) first_sent: Option<Now>,
@@ -102,6 +104,7 @@ impl Window {
             writing: Writing::default(),
             live,
             void: Vec::new(),
+            leads_until: None,
             begun: now.mono,
             pause_at: now.mono + wait,
             first_sent: None,
@@ -183,6 +186,7 @@ impl Window {
             Input::Changed { member, reason } => self.changed(now, member, reason),
             Input::Pods(found) => self.pods_found(&found),
             Input::Stores(found) => self.stores_found(now, found),
+            Input::Leads { until } => self.leads_until = Some(until),
             Input::Open(reason) => self.open_asked(now, reason),
             Input::Abandon { member, by } => self.abandoned(now, member, by),
         }

@@ -24,6 +24,9 @@ impl Window {
         self.expire(now);
         self.expire_census(now);
         self.expire_stores(now);
+        if self.leads_until.is_some_and(|until| now.mono >= until) {
+            self.void(now, Reason::new(Code::LeadershipLost, "this daemon cannot be sure any more that it leads"));
+        }
         if self.clock_matters() {
             self.watch_clock(now);
         }

@@ -44,6 +44,8 @@ pub struct Daemon {
     pub http: Option<Option<String>>,
     /// The control socket, an absolute path. Default: beside the catalog, with the extension .sock.
     pub socket: Option<String>,
+    /// How one of several replicas becomes the leader. Without it: by a row of the catalog in PostgreSQL; with SQLite there is one daemon.
+    pub leadership: Option<Leadership>,
     /// How often every member is asked between windows whether it is paused. Default: 1m.
     pub sweep_interval: Option<Span>,
     /// How often all namespaces are looked over for Scalar workloads that no group names; `none` (or null): never. Default: 1h.
@@ -56,6 +58,32 @@ pub struct Daemon {
     #[serde(default, deserialize_with = "written")]
     #[schemars(schema_with = "span_or_none")]
     pub history: Option<Option<Span>>,
+}
+
+/// How one of several replicas becomes the leader, the only one that runs windows.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {kubernetes: {namespace: stillpoint}}")]
+pub struct Leadership {
+    /// A Lease says who leads, and open windows stand on it; without it, a row of the catalog in PostgreSQL does.
+    pub kubernetes: Option<LeaseAt>,
+    /// How long a lease is good for after its last renewal, in whole seconds: so long a standby waits. Default: 6s.
+    pub lasts: Option<Span>,
+    /// How often the lease is renewed, and looked at by standbys; at most a third of `lasts`. Default: 1s.
+    pub retry: Option<Span>,
+}
+
+/// Where the Lease is.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a mapping such as {namespace: stillpoint, name: stillpoint}")]
+pub struct LeaseAt {
+    /// The context in the kubeconfig; without it, the current one.
+    pub context: Option<String>,
+    /// An absolute path; without it, the usual places.
+    pub kubeconfig: Option<String>,
+    /// The Lease's namespace; without it, the context's own, or that of the daemon's pod.
+    pub namespace: Option<String>,
+    /// The Lease's name. Default: stillpoint.
+    pub name: Option<String>,
 }
 
 /// A consistency group: the clusters and stores that must be restored to the same instant.

@@ -3,6 +3,7 @@
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
 use super::super::{Daemon, defaults, raw, show};
+use super::leadership::leadership;
 use super::{Check, Range};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,11 @@ pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
         Some(Some(text)) => check.take(&path.key("http"), address(&text)),
     };
     let socket = socket(check, &path, raw.socket.as_deref(), &catalog);
+    let leadership = raw.leadership.and_then(|raw| leadership(check, &path.key("leadership"), raw));
+    if leadership.as_ref().is_some_and(|leadership| leadership.lease.is_none()) {
+        let wrong = Wrong::new("a catalog on SQLite has no row for replicas to find their leader by");
+        check.fault(&path.key("leadership"), wrong.expected("kubernetes below it, or a catalog on PostgreSQL"));
+    }
     let sweep_interval = check.span(&path.key("sweep_interval"), raw.sweep_interval.as_ref(), SWEEP_INTERVAL);
     let coverage_interval =
         or_none(check, &path.key("coverage_interval"), raw.coverage_interval.as_ref(), COVERAGE_INTERVAL);
@@ -34,7 +40,7 @@ pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
     let ignore = raw.ignore.unwrap_or_default();
     check.patterns(&path.key("ignore"), &ignore);
     let sweep_interval = sweep_interval.unwrap_or_default();
-    Daemon { catalog, http, socket, sweep_interval, coverage_interval, ignore, history }
+    Daemon { catalog, http, socket, leadership, sweep_interval, coverage_interval, ignore, history }
 }
 
 /// Reads a duration in whose place `none` or null may stand.

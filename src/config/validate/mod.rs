@@ -5,6 +5,7 @@ mod cluster;
 mod daemon;
 mod dynamodb;
 mod group;
+mod leadership;
 mod notifications;
 mod schedule;
 mod store;

@@ -1,0 +1,98 @@
+//! The daemon's part in the election: how it campaigns, what it shows of that, and what it takes over with the lease.
+
+use super::Service;
+use crate::catalog::CatalogError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::{Finder, Unopened, open_listed};
+use crate::kubernetes::{Claim, LeaderLease};
+use crate::leadership::{Intent, Leadership, Record};
+use crate::observe::{Health, Metrics};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often it looks how the election stands, for those who look at the pages.
+const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// How long after a failed look at the catalog the next one comes.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// A name for this process that no other one ever has, and that says where it is.
+#[must_use]
+pub fn holder() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}-{:08x}", fastrand::u32(..))
+}
+
+/// Begins to campaign where the config speaks of other replicas.
+pub(super) fn campaign(finder: &Finder, clock: Clock) -> Leadership {
+    let config: &Arc<Config> = finder.config();
+    let Some(leadership) = &config.daemon.leadership else { return Leadership::alone() };
+    let terms = leadership.terms;
+    let record = leadership.lease.as_ref().map(|lease| {
+        let (namespace, name) = (lease.namespace.clone(), lease.name.clone());
+        Record::Lease(LeaderLease::new(finder.kubernetes().clone(), namespace, name, holder(), terms, Claim::Lead))
+    });
+    match record {
+        Some(record) => Leadership::campaign(record, terms, clock),
+        None => Leadership::alone(),
+    }
+}
+
+/// Shows for ever what this replica is.
+pub(super) async fn show(leadership: Leadership, metrics: Arc<Metrics>, health: Arc<Health>, clock: Clock) {
+    loop {
+        let leads = leadership.leads(clock.now().mono);
+        let role = match (leadership.is_shared(), leads) {
+            (false, _) => "alone",
+            (true, true) => "leader",
+            (true, false) => "standby",
+        };
+        metrics.role(role);
+        // One that cannot look at the lease is no good standby.
+        health.stand_by((!leads && leadership.trouble().is_none()).then(|| leadership.others()));
+        tokio::time::sleep(SHOW_EVERY).await;
+    }
+}
+
+/// Opens what stands on the lease of a predecessor's windows and is not in the catalog, which a failover of its database
+/// may have lost; and strikes what has ended. What the catalog knows recovery opens.
+pub(super) async fn settle(service: Service) {
+    let leadership = service.engine.leadership.clone();
+    leadership.won().await;
+    for intent in leadership.inherited().0.into_values() {
+        let service = service.clone();
+        tokio::spawn(async move { settle_one(&service, &intent).await });
+    }
+}
+
+async fn settle_one(service: &Service, intent: &Intent) {
+    let window = &intent.window;
+    let known = loop {
+        match known(service, window).await {
+            Ok(known) => break known,
+            Err(error) => {
+                tracing::error!(%window, "look for a window that stands on the lease: {error}");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    if !known {
+        tracing::error!(%window, group = %intent.group, "it stands on the lease, and the catalog has lost it; it is opened");
+        open(&service.engine.finder(), intent, &Unopened::default()).await;
+    }
+    service.engine.leadership.strike(window);
+}
+
+/// Opens one window by what stands on the lease.
+pub(super) async fn open(finder: &Finder, intent: &Intent, left: &Unopened) {
+    open_listed(finder, intent, left, |line| tracing::warn!(window = %intent.window, "{line}")).await;
+}
+
+/// Whether the catalog knows the window; one that is being recovered is waited for.
+async fn known(service: &Service, window: &str) -> Result<bool, CatalogError> {
+    let running = service.engine.windows().into_iter().find(|handle| handle.window == window);
+    if let Some(mut handle) = running {
+        handle.finished().await;
+    }
+    Ok(service.engine.catalog.window(window).await?.is_some())
+}
