@@ -30,10 +30,11 @@ impl Record {
         tokio::time::timeout(ask.deadline, asked).await.unwrap_or_else(late)
     }
 
-    async fn release(&self) {
+    /// Lets it go; `posted` is as for [`Record::ask`].
+    async fn release(&self, posted: Option<&str>) {
         let released = async {
             match self {
-                Self::Lease(lease) => lease.release().await,
+                Self::Lease(lease) => lease.release(posted).await,
             }
         };
         if let Ok(Err(why)) | Err(why) =
@@ -287,7 +288,8 @@ async fn keep(shared: Arc<Shared>, record: Record, mut election: Election, clock
         }
     }
     if led {
-        record.release().await;
+        // What was struck last need not wait for another renewal, and whoever comes next need not open it again.
+        record.release(to_write(&shared).1.as_deref()).await;
     }
     shared.released.send_replace(true);
 }
