@@ -151,7 +151,7 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     // Whoever comes next replaces a socket that stays.
     let _ = std::fs::remove_file(&service.engine.config().daemon.socket);
     if service.engine.catalog.close().await.is_err() {
-        tracing::error!("close the catalog: the disk hangs");
+        tracing::error!("close the catalog: its disk or its server hangs");
     }
     match (problem, ending) {
         (None, ending) => Ok(ending),

@@ -2,10 +2,10 @@
 
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
-use super::super::{Daemon, defaults, raw, show};
+use super::super::{CatalogPlace, Daemon, defaults, raw};
 use super::{Check, Range};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const SWEEP_INTERVAL: Range = Range::millis(defaults::SWEEP_INTERVAL, 100, 3_600_000);
@@ -19,7 +19,7 @@ const LONGEST_SOCKET: usize = 107;
 pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
     let path = KeyPath::root("daemon");
     let text = raw.catalog.as_deref().unwrap_or(defaults::CATALOG);
-    let catalog = check.take(&path.key("catalog"), catalog(text)).unwrap_or_default();
+    let catalog = check.take(&path.key("catalog"), text.parse()).unwrap_or_default();
     let http = match raw.http {
         None => check.take(&path.key("http"), address(defaults::HTTP)),
         Some(None) => None,
@@ -51,32 +51,6 @@ fn or_none(
     }
 }
 
-fn catalog(text: &str) -> Result<PathBuf, Wrong> {
-    const EXPECTED: &str = "sqlite:// and an absolute path, such as sqlite:///var/lib/stillpoint/catalog.db";
-    let shown = show::hide(text);
-    let wrong = |what: &str| Wrong::new(format!("\"{shown}\" {what}")).expected(EXPECTED);
-    if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        let secret = if shown == text { "" } else { " (and a password never stands in YAML)" };
-        return Err(wrong(&format!(
-            "is a catalog on PostgreSQL, which comes with replicas in a later version{secret}"
-        )));
-    }
-    let Some(file) = text.strip_prefix("sqlite://") else {
-        let near = if text.starts_with('/') { Some(format!("sqlite://{text}")) } else { None };
-        return Err(wrong("is no catalog this version knows").nearest(near));
-    };
-    if !file.starts_with('/') {
-        return Err(wrong("is not an absolute path"));
-    }
-    if file.ends_with('/') {
-        return Err(wrong("names a directory, not a file"));
-    }
-    if file.contains(['?', '#']) {
-        return Err(wrong("has parameters; the daemon sets its own"));
-    }
-    Ok(PathBuf::from(file))
-}
-
 fn address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| {
         let port = text.strip_prefix(':').or_else(|| text.strip_prefix("localhost:")).unwrap_or(text);
@@ -88,12 +62,16 @@ fn address(text: &str) -> Result<SocketAddr, Wrong> {
     })
 }
 
-fn socket(check: &mut Check<'_>, path: &KeyPath, written: Option<&str>, catalog: &Path) -> PathBuf {
+fn socket(check: &mut Check<'_>, path: &KeyPath, written: Option<&str>, catalog: &CatalogPlace) -> PathBuf {
     let path = path.key("socket");
     if let Some(text) = written {
         check.absolute(&path, text);
     }
-    let socket = written.map_or_else(|| catalog.with_extension("sock"), PathBuf::from);
+    let socket = match (written, catalog) {
+        (Some(written), _) => PathBuf::from(written),
+        (None, CatalogPlace::Sqlite(file)) => file.with_extension("sock"),
+        (None, CatalogPlace::Postgres(_)) => PathBuf::from(defaults::SOCKET),
+    };
     let length = socket.as_os_str().len();
     if length > LONGEST_SOCKET {
         let from = if written.is_some() { "the path" } else { "the path beside the catalog" };
