@@ -8,7 +8,7 @@ use super::supervise::Supervisor;
 use super::{Service, closed, control, leading};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
-use crate::config::{Config, Loaded};
+use crate::config::{CatalogPlace, Config, Loaded};
 use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::leadership::Leadership;
@@ -94,7 +94,7 @@ impl Candidate {
     /// Whether it may touch the catalog only as the leader; one in a file no other process can have.
     #[must_use]
     pub fn leads_first(&self) -> bool {
-        false
+        matches!(self.finder.config().daemon.catalog, CatalogPlace::Postgres(_))
     }
 
     /// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
@@ -214,7 +214,7 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     // Whoever comes next replaces a socket that stays.
     let _ = std::fs::remove_file(&service.engine.config().daemon.socket);
     if service.engine.catalog.close().await.is_err() {
-        tracing::error!("close the catalog: the disk hangs");
+        tracing::error!("close the catalog: its disk or its server hangs");
     }
     // Whoever stands by need not wait until it runs out.
     service.engine.leadership.release().await;

@@ -119,7 +119,7 @@ fn a_receiver_that_is_down_is_told_when_it_comes_back() {
     wait_for_metric(&rig, "stillpoint_notifications_waiting{webhook=\"ops\"} 1");
     assert!(get(rig.http, "/metrics").contains("stillpoint_notification_oldest_waiting_timestamp_seconds{"));
     // Tried in vain before it is there.
-    wait_until("a try failed", LIMIT, || {
+    support::wait_until("a try failed", LIMIT, || {
         (!get(rig.http, "/metrics").contains("outcome=\"retried\",webhook=\"ops\"} 0")).then_some(())
     });
     let hook = Receiver::at(port, Mood::Answer(200), None);
