@@ -2,12 +2,12 @@
 //! their turn.
 
 use super::error::{CatalogError, During};
-use super::reader::{Reader, within};
+use super::reader::Reader;
 use super::tracked::RawCopy;
-use super::{Catalog, READ_DEADLINE, sql};
+use super::{Catalog, sql};
 use crate::tracking::copy::Copy;
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::AnyConnection;
 
 /// About how many rows one transaction deletes: an append that comes meanwhile waits for no more than that.
 const ROWS: u64 = 500;
@@ -36,9 +36,8 @@ impl Reader {
     /// The disk.
     pub async fn stale(&self, before: Timestamp, last: Option<&Stale>, limit: u32) -> Result<Vec<Stale>, CatalogError> {
         let (started, window) = last.map_or((i64::MIN, ""), |last| (last.started, last.window.as_str()));
-        let query = sqlx::query_as(sql::STALE).bind(before.as_microsecond()).bind(started).bind(window);
-        let query = query.bind(i64::from(limit)).fetch_all(&self.pool);
-        let rows: Vec<(i64, String)> = within("list old windows", READ_DEADLINE, query).await?;
+        let values = [before.as_microsecond().into(), started.into(), window.into(), limit.into()];
+        let rows: Vec<(i64, String)> = self.all("list old windows", sql::STALE, &values).await?;
         Ok(rows.into_iter().map(|(started, window)| Stale { started, window }).collect())
     }
 }
@@ -91,7 +90,7 @@ impl Catalog {
 
 /// Deletes one window, or some of its copies; whether it is done with.
 async fn prune(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     action: &'static str,
     before: Timestamp,
     window: &str,
@@ -120,11 +119,7 @@ async fn prune(
 }
 
 /// Whether a copy that failed left something in the cloud that is not surely ours: its name is to be known on.
-async fn left_behind(
-    connection: &mut SqliteConnection,
-    action: &'static str,
-    window: &str,
-) -> Result<bool, CatalogError> {
+async fn left_behind(connection: &mut AnyConnection, action: &'static str, window: &str) -> Result<bool, CatalogError> {
     let failed = sqlx::query_as::<_, RawCopy>(sql::FAILED_COPIES).bind(window).fetch_all(connection);
     for row in failed.await.during(action)? {
         if Copy::try_from(row)?.left.is_some() {

@@ -1,4 +1,4 @@
-//! Every statement of the catalog, in SQL that SQLite and PostgreSQL share; the pragmas are SQLite's own.
+//! The statements of the catalog, in SQL that SQLite and PostgreSQL share.
 
 macro_rules! window_columns {
     () => {
@@ -36,8 +36,8 @@ macro_rules! points {
     };
 }
 
-pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch, identity";
-pub(super) const EPOCH: &str = "SELECT epoch FROM leader WHERE id = 1";
+pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1, holder = $1, \
+     identity = COALESCE(identity, $2) WHERE id = 1 RETURNING epoch, identity";
 
 pub(super) const EVENTS: &str =
     "SELECT number, epoch, written_at, kind, body FROM events WHERE window_id = $1 ORDER BY number";
@@ -73,6 +73,11 @@ pub(super) const POINTS_OF_GROUP: &str =
 pub(super) const POINT_BY_WINDOW: &str = points!("WHERE restore_point IS NOT NULL AND window_id = $1");
 pub(super) const POINT_BY_INSTANT: &str =
     points!("WHERE restore_point = $1 ORDER BY restore_point DESC, window_id DESC LIMIT 100");
+/// The journals of the newest windows, and how those ended: one row an event, or one without any.
+pub(super) const NEWEST_JOURNALS: &str = "SELECT newest.window_id, newest.verdict, newest.restore_point, events.number, \
+     events.body FROM (SELECT window_id, started, verdict, restore_point FROM windows \
+     ORDER BY started DESC, window_id DESC LIMIT $1) AS newest LEFT JOIN events ON events.window_id = newest.window_id \
+     ORDER BY newest.started DESC, newest.window_id DESC, events.number";
 pub(super) const LAST_POINT: &str =
     "SELECT MAX(restore_point) FROM windows WHERE group_name = $1 AND restore_point IS NOT NULL";
 /// The newest windows only: a start must not read all that were ever discarded.
@@ -210,19 +215,9 @@ pub(super) const PRUNE_SLOTS: &str = "DELETE FROM slots WHERE (group_name, slot)
      (SELECT 1 FROM slots AS later WHERE later.group_name = slots.group_name AND later.slot > slots.slot) \
      ORDER BY slot LIMIT $2)";
 
-/// Taken at once: two writers must not both read before either writes.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
-pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
-pub(super) const FOREIGN_TABLES: &str = "SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE '%sqlx_migrations%'";
 pub(super) const APPLIED: &str = "SELECT MAX(version) FROM _sqlx_migrations";
-pub(super) const SET_WAL: &str = "PRAGMA journal_mode = WAL";
-pub(super) const SET_FULL: &str = "PRAGMA synchronous = FULL";
-pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode";
-pub(super) const SYNCHRONOUS: &str = "PRAGMA synchronous";
-pub(super) const PAGE_COUNT: &str = "PRAGMA page_count";
-pub(super) const PAGE_SIZE: &str = "PRAGMA page_size";
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(super) const INTEGRITY: &str = "PRAGMA integrity_check(20)";
 pub(super) const FOREIGN_KEYS: &str = "PRAGMA foreign_key_check";

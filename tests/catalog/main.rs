@@ -5,6 +5,8 @@ mod journal;
 mod opening;
 mod outbox;
 mod prune;
+#[path = "../support/mod.rs"]
+mod servers;
 mod slots;
 mod support;
 mod tracking;
