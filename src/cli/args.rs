@@ -66,7 +66,7 @@ pub enum Command {
         #[arg(long, hide = true, value_name = "PID")]
         with_parent: Option<i32>,
     },
-    /// Beside a daemon on SQLite, without its volume: opens what it left closed when it died, by what stands on its Lease
+    /// Opens what a dead daemon left closed, by what stands on its Lease; needs neither catalog nor volume
     Guard,
     /// One window now; ends with its verdict
     Window {

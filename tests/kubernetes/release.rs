@@ -209,6 +209,7 @@ impl Node {
             } else if let Some(running) = pods.get_mut(&uid) {
                 self.keep(running, pod, kubectl);
             } else {
+                self.bind(&text(&pod["metadata"]["name"]), kubectl);
                 let running = self.begin(pod);
                 show(&running, pod, kubectl);
                 pods.insert(uid, running);
@@ -218,6 +219,16 @@ impl Node {
         let gone: Vec<Running> = pods.extract_if(.., |uid, _| !there.contains(uid)).map(|(_, pod)| pod).collect();
         drop(pods);
         gone.iter().for_each(|pod| lock(&pod.process).kill());
+    }
+
+    /// Does for a pod what a scheduler does: one that is on no node has no grace period.
+    fn bind(&self, name: &str, kubectl: &dyn Fn(&[&str]) -> Result<String, String>) {
+        let file = self.folder.join("binding.json");
+        let node = json!({"apiVersion": "v1", "kind": "Node", "name": "test"});
+        let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": node});
+        std::fs::write(&file, binding.to_string()).unwrap();
+        let path = format!("/api/v1/namespaces/{}/pods/{name}/binding", self.namespace);
+        let _ = kubectl(&["create", "--raw", &path, "-f", file.to_str().unwrap()]);
     }
 
     fn begin(&self, pod: &Value) -> Running {

@@ -3,8 +3,9 @@
 
 use crate::release::Release;
 use crate::rig::{CHARTS, LIMIT, Rig, shared};
+use crate::support::postgres::Postgres;
 use crate::support::wait_until;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stillpoint::sim::Transaction;
 
 const ORDERS: &str = "app.kubernetes.io/app=scalardb-cluster";
@@ -12,8 +13,13 @@ const ORDERS: &str = "app.kubernetes.io/app=scalardb-cluster";
 /// The daemon and its guard, ready, with two members.
 fn release(name: &str) -> Release {
     let rig = Rig::new(shared(), name);
+    let catalog = format!("sqlite://{}", rig.path("catalog.db").display());
+    installed(rig, &catalog)
+}
+
+fn installed(rig: Rig, catalog: &str) -> Release {
     rig.release("orders", &CHARTS[0], 2);
-    let mut settings = vec![format!("config.daemon.catalog=sqlite://{}", rig.path("catalog.db").display())];
+    let mut settings = vec![format!("config.daemon.catalog={catalog}")];
     settings.extend(["hold=3s", "drain=5s", "max_pause=20s"].map(|it| format!("config.groups.shop.window.{it}")));
     let release = Release::start(rig, &settings);
     release.wait_for_leader(2);
@@ -81,7 +87,14 @@ fn goes(release: &Release, phase: Phase, go: impl FnOnce(&Release, &str)) -> i32
     phase.wait(release, pauses);
     go(release, &pod);
     let since = Instant::now();
-    kept.let_go();
+    if phase != Phase::Preflight {
+        kept.let_go();
+        window.wait(LIMIT);
+    } else {
+        // It is refused although the member does not answer.
+        window.wait(LIMIT);
+        kept.let_go();
+    }
     let exit = window.wait(LIMIT).code().unwrap_or(-1);
     let ended = since.elapsed();
     let leader = release.wait_for_leader(2);
@@ -91,6 +104,9 @@ fn goes(release: &Release, phase: Phase, go: impl FnOnce(&Release, &str)) -> i32
         since.elapsed().as_secs_f64()
     );
     assert_eq!(release.rig.paused(), 0, "{}", window.tail());
+    if exit != 0 {
+        println!("{}", window.tail());
+    }
     exit
 }
 
@@ -133,6 +149,35 @@ fn a_pod_that_is_gone_by_force_leaves_its_members_to_the_guard() {
     window.wait(LIMIT);
     let leader = release.wait_for_leader(2);
     wait_until("all are open", LIMIT, || (release.rig.paused() == 0).then_some(()));
+    wait_until("it is discarded", LIMIT, || (release.newest(&leader)["verdict"] == "discarded").then_some(()));
+    assert!(release.newest(&leader)["restore_point"].is_null());
+}
+
+#[test]
+fn two_daemons_on_postgresql_relieve_each_other_whatever_ends_the_leader() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Postgres::start_with("catalog", folder.path(), &["fsync=on"]);
+    let release = installed(Rig::new(shared(), "replicas"), &database.url("postgres"));
+    let updated = goes(&release, Phase::Hold, |release, _| {
+        release.kubectl(&["rollout", "restart", "deployment/sp-stillpoint"]);
+    });
+    assert_eq!(updated, 0);
+    release.kubectl(&["rollout", "status", "deployment/sp-stillpoint", "--timeout=60s"]);
+    let drained = goes(&release, Phase::Drain, |release, pod| {
+        wait_until("it may be evicted", LIMIT, || release.evict(pod).ok());
+    });
+    assert_eq!(drained, 0);
+
+    let pod = release.wait_for_leader(2);
+    let mut window = release.exec(&pod, &["window", "shop", "-o", "json"]);
+    Phase::Hold.wait(&release, 0);
+    release.kubectl(&["delete", "pod", &pod, "--grace-period=0", "--force"]);
+    let since = Instant::now();
+    wait_until("all are open", LIMIT, || (release.rig.paused() == 0).then_some(()));
+    println!("its leader is gone by force in the hold: all open after {:.2} s", since.elapsed().as_secs_f64());
+    assert!(since.elapsed() < Duration::from_secs(8), "{:?}", since.elapsed());
+    window.wait(LIMIT);
+    let leader = release.wait_for_leader(2);
     wait_until("it is discarded", LIMIT, || (release.newest(&leader)["verdict"] == "discarded").then_some(()));
     assert!(release.newest(&leader)["restore_point"].is_null());
 }
