@@ -11,6 +11,7 @@ mod append;
 mod error;
 mod files;
 mod integrity;
+pub mod lease;
 mod lines;
 mod link;
 mod opening;
