@@ -87,12 +87,7 @@ impl LeaseRow {
     }
 }
 
-async fn take(
-    connection: &mut AnyConnection,
-    holder: String,
-    note: String,
-    lasts: i64,
-) -> Result<Taken, sqlx::Error> {
+async fn take(connection: &mut AnyConnection, holder: String, note: String, lasts: i64) -> Result<Taken, sqlx::Error> {
     loop {
         let asked = sqlx::query_as(TAKE).bind(&holder).bind(&note).bind(lasts).fetch_one(&mut *connection);
         let (ours, holds, note, left): (bool, String, String, i64) = asked.await?;

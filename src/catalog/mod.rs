@@ -11,7 +11,7 @@ mod append;
 mod error;
 mod files;
 mod integrity;
-pub mod lease;
+mod lease;
 mod lines;
 mod link;
 mod opening;
@@ -26,6 +26,7 @@ mod tracking;
 mod writer;
 
 pub use error::{AppendError, CatalogError, OpenError, Unfit};
+pub use lease::{LeaseRow, Taken};
 pub use outbox::{Listener, Waiting};
 pub use prune::{Pruned, Stale};
 pub use reader::{OpenWindow, Reader};

@@ -1,8 +1,7 @@
 //! The daemon's part in the election: how it campaigns, what it shows of that, and what it takes over with the lease.
 
 use super::Service;
-use crate::catalog::CatalogError;
-use crate::catalog::lease::LeaseRow;
+use crate::catalog::{CatalogError, LeaseRow};
 use crate::clock::Clock;
 use crate::config::{CatalogPlace, Config};
 use crate::engine::{Finder, Unopened, open_listed};

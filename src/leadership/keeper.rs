@@ -2,7 +2,7 @@
 
 use super::election::{Ask, Election, Taken, Terms};
 use super::intent::{Intent, Intents};
-use crate::catalog::lease::{self, LeaseRow};
+use crate::catalog::{self, LeaseRow};
 use crate::clock::Clock;
 use crate::kubernetes::LeaderLease;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,8 +52,10 @@ impl Record {
 /// The row says itself when it may be taken.
 async fn asked_row(row: &LeaseRow, name: &str, lasts: Duration) -> Taken {
     match row.take(name, lasts, "").await {
-        Ok(lease::Taken::Ours) => Taken::Ours,
-        Ok(lease::Taken::Theirs { holder, left, .. }) => Taken::Theirs { record: holder.clone(), holder, lasts: left },
+        Ok(catalog::Taken::Ours) => Taken::Ours,
+        Ok(catalog::Taken::Theirs { holder, left, .. }) => {
+            Taken::Theirs { record: holder.clone(), holder, lasts: left }
+        }
         Err(error) => Taken::Unknown(format!("{:#}", anyhow::Error::from(error))),
     }
 }
