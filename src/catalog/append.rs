@@ -9,7 +9,7 @@ use crate::notify::Happening;
 use crate::tracking::track::Track;
 use crate::window::{Event, Journal, Report};
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 const ACTION: &str = "append";
 
@@ -57,21 +57,25 @@ impl Append {
             .fetch_all(&mut *connection)
             .await
             .during(ACTION)?;
+        if stores.is_empty() {
+            return Ok(());
+        }
+        let statement = format!("{}{}", sql::INSERT_TRACKS, sql::rows(stores.len(), 8));
+        let mut insert = sqlx::query(AssertSqlSafe(statement)).persistent(false);
         for store in stores {
             let track = Track::new(row.window.clone(), row.group.clone(), store, point);
-            sqlx::query(sql::INSERT_TRACK)
-                .bind(&track.window)
-                .bind(&track.store)
-                .bind(&track.group)
+            let body = json(&track)?;
+            insert = insert
+                .bind(track.window)
+                .bind(track.store)
+                .bind(track.group)
                 .bind(point.as_microsecond())
                 .bind(track.state.name())
                 .bind(self.at.as_microsecond())
                 .bind(self.epoch)
-                .bind(json(&track)?)
-                .execute(&mut *connection)
-                .await
-                .during(ACTION)?;
+                .bind(body);
         }
+        insert.execute(connection).await.during(ACTION)?;
         Ok(())
     }
 

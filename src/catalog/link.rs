@@ -214,6 +214,7 @@ const MARK_SQLITE: &str = "PRAGMA application_id = 1398033488";
 /// given up before its caller gives up, so that the outcome is known. None of these cut a commit short that waits for a
 /// standby. A synchronous commit is asked for whatever the role or the database is set to.
 const HARDEN_POSTGRES: &str = "SET client_min_messages = warning; \
+     SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'; \
      SET idle_in_transaction_session_timeout = 1500; SET lock_timeout = 1000; SET statement_timeout = 1500; \
      SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3; \
      SET tcp_user_timeout = 5000; \

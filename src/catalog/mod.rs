@@ -11,6 +11,7 @@ mod append;
 mod error;
 mod files;
 mod integrity;
+mod lease;
 mod lines;
 mod link;
 mod opening;
@@ -25,6 +26,7 @@ mod tracking;
 mod writer;
 
 pub use error::{AppendError, CatalogError, OpenError, Unfit};
+pub use lease::{LeaseRow, Taken};
 pub use outbox::{Listener, Waiting};
 pub use prune::{Pruned, Stale};
 pub use reader::{OpenWindow, Reader};

@@ -11,7 +11,10 @@ use crate::stores::Capture;
 use crate::tracking::copy::{Copy, Step};
 use crate::tracking::track::{State, Track};
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+/// How many copies one statement writes.
+const ROWS: usize = 200;
 
 impl Catalog {
     /// Makes durable what a store was like at a window, before the window's verdict; repeating it replaces. The append
@@ -122,26 +125,28 @@ impl Begin {
         if update.execute(&mut *connection).await.during(action)?.rows_affected() == 0 {
             return Err(CatalogError::Missing(format!("track of store {} in window {}", track.store, track.window)));
         }
-        for (copy, body) in rows {
-            if copy.window != track.window {
-                let what = copy_of(&copy.window, &track.store, &copy.source);
-                return Err(CatalogError::Row(format!("{what} does not belong to window {}", track.window)));
+        if let Some((copy, _)) = rows.iter().find(|(copy, _)| copy.window != track.window) {
+            let what = copy_of(&copy.window, &track.store, &copy.source);
+            return Err(CatalogError::Row(format!("{what} does not belong to window {}", track.window)));
+        }
+        for rows in rows.chunks(ROWS) {
+            let statement = format!("{}{}{}", sql::INSERT_COPIES, sql::rows(rows.len(), 11), sql::UNLESS_THERE);
+            let mut insert = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+            for (copy, body) in rows {
+                insert = insert
+                    .bind(&track.window)
+                    .bind(&track.store)
+                    .bind(&copy.source)
+                    .bind(&track.group)
+                    .bind(copy.step.name())
+                    .bind(&copy.name)
+                    .bind(&copy.arn)
+                    .bind(copy.bytes)
+                    .bind(at)
+                    .bind(epoch)
+                    .bind(body);
             }
-            sqlx::query(sql::INSERT_COPY)
-                .bind(&track.window)
-                .bind(&track.store)
-                .bind(copy.source)
-                .bind(&track.group)
-                .bind(copy.step.name())
-                .bind(copy.name)
-                .bind(copy.arn)
-                .bind(copy.bytes)
-                .bind(at)
-                .bind(epoch)
-                .bind(body)
-                .execute(&mut *connection)
-                .await
-                .during(action)?;
+            insert.execute(&mut *connection).await.during(action)?;
         }
         Ok(())
     }

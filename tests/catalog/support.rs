@@ -1,15 +1,16 @@
 use crate::servers::postgres::Postgres;
 use crate::servers::world::new_folder;
 use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{AnyConnection, Connection, Row};
-use std::io::{BufRead, BufReader, Lines};
+use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use stillpoint::catalog::{Catalog, Reader};
-use stillpoint::config::CatalogPlace;
+use stillpoint::config::{CatalogPlace, PostgresUrl};
 use stillpoint::domain::{Code, Evidence, Interval, Member, Reason, Trigger, Verdict};
 use stillpoint::window::{End, Event, Outcome, Plan};
 
@@ -41,7 +42,7 @@ impl Place {
 
     /// A schema of its own, with nothing in it, on the server that all tests share.
     pub fn postgres() -> Self {
-        Self { catalog: schema(server()), _folder: None }
+        Self { catalog: schema(server(), ""), _folder: None }
     }
 }
 
@@ -60,21 +61,42 @@ pub fn place() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-/// The server of this test binary: durable, with a collation that is not C.
-fn server() -> &'static Postgres {
+/// The server of this test binary: durable, with a database that does not compare text byte by byte.
+pub fn server() -> &'static Postgres {
     static SERVER: OnceLock<Postgres> = OnceLock::new();
-    SERVER.get_or_init(|| Postgres::start_with("catalogs", &new_folder(), DURABLE))
+    SERVER.get_or_init(|| {
+        let server = Postgres::start_with("catalogs", &new_folder(), DURABLE);
+        server.query(&format!(
+            "CREATE DATABASE {DATABASE} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'"
+        ));
+        server
+    })
 }
+
+const DATABASE: &str = "catalogs";
 
 /// What a catalog demands of a server, unlike the usual ones of the tests.
 pub const DURABLE: &[&str] = &["fsync=on"];
 
-/// A new schema on that server.
-pub fn schema(server: &Postgres) -> CatalogPlace {
+/// A new schema on that server, and further parameters of the URL, such as `&application_name=x`.
+pub fn schema(server: &Postgres, more: &str) -> CatalogPlace {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let name = format!("s{}", COUNT.fetch_add(1, Ordering::Relaxed));
-    server.query(&format!("CREATE SCHEMA {name}"));
-    server.url(&format!("postgres?options=-c%20search_path%3D{name}")).parse().expect("the place of a catalog")
+    server.query_in(DATABASE, &format!("CREATE SCHEMA {name}"));
+    let url = server.url(&format!("{DATABASE}?options=-c%20search_path%3D{name}{more}"));
+    url.parse().expect("the place of a catalog")
+}
+
+/// A database on a server of a test's own.
+pub fn database(server: &Postgres) -> CatalogPlace {
+    server.url("postgres").parse().expect("the place of a catalog")
+}
+
+pub fn url(place: &CatalogPlace) -> &PostgresUrl {
+    match place {
+        CatalogPlace::Postgres(url) => url,
+        CatalogPlace::Sqlite(_) => panic!("it is no file"),
+    }
 }
 
 /// A catalog that is opened must open here.
@@ -227,6 +249,15 @@ impl Other {
     /// The next line that the child wrote by `say`; none at its end.
     pub fn next(&mut self) -> Option<String> {
         self.lines.by_ref().map(Result::unwrap).find_map(|line| line.strip_prefix("SAYS ").map(str::to_owned))
+    }
+
+    /// Writes it a line: it was waiting by `wait_for_the_end`.
+    pub fn tell(&mut self) {
+        writeln!(self.child.stdin.as_mut().expect("standard input is a pipe")).unwrap();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub fn kill(mut self) {

@@ -5,7 +5,8 @@ use super::process::{Process, run, wait_while_running};
 use super::tools::{postgres_program, program};
 use super::wait_until;
 use jiff::Timestamp;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -112,10 +113,38 @@ impl Postgres {
         &mut self.process
     }
 
+    /// Its processes: the one that listens first, then one a connection and the helpers.
+    pub fn processes(&self) -> Vec<Pid> {
+        let parent = self.process.id();
+        let of_it = |entry: std::fs::DirEntry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // the name in brackets may hold anything; the parent is the second field after it
+            let is_child = stat.rsplit_once(')')?.1.split_whitespace().nth(1)? == parent.to_string();
+            is_child.then_some(id)
+        };
+        let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten().filter_map(of_it);
+        let raw = std::iter::once(parent).chain(processes).filter_map(|id| i32::try_from(id).ok());
+        raw.filter_map(Pid::from_raw).collect()
+    }
+
+    /// Sends all of them a signal: SIGSTOP makes a server that hangs, SIGCONT ends that.
+    pub fn signal_all(&self, signal: Signal) {
+        for process in self.processes() {
+            // one of them may have ended since
+            let _ = kill_process(process, signal);
+        }
+    }
+
     /// What psql prints for the statement: rows as lines, columns parted by `|`.
     pub fn query(&self, sql: &str) -> String {
+        self.query_in("postgres", sql)
+    }
+
+    /// The same in another database.
+    pub fn query_in(&self, database: &str, sql: &str) -> String {
         let mut psql = Command::new(program("psql"));
-        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"]);
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database]);
         psql.args(["-p", &self.port.to_string(), "-c", sql]);
         run("psql", &psql, LIMIT).trim_end().to_owned()
     }
@@ -203,7 +232,10 @@ fn unprivileged(program_path: &Path) -> Command {
 }
 
 fn make_owned(data: &Path) {
-    std::fs::create_dir(data).unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(data)
+        .unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
     if is_root() {
         let mut chown = Command::new(program("chown"));
         run("chown", chown.arg("postgres:postgres").arg(data), LIMIT);
