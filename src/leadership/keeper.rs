@@ -331,7 +331,7 @@ fn inherit(shared: &Shared, stands: Option<String>) {
     }
     let found = stands.filter(|text| !text.is_empty()).map_or_else(Intents::default, |text| {
         Intents::read(&text).unwrap_or_else(|why| {
-            tracing::error!("what stands on the lease of open windows cannot be read: {why}");
+            tracing::error!("what stands on the lease of open windows cannot be read: {why}: {text}");
             Intents::default()
         })
     });

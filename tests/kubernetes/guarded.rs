@@ -1,6 +1,6 @@
 //! One daemon on SQLite, and a guard beside it: whatever becomes of the daemon in its hold, nothing stays closed.
 
-use crate::rig::{CHARTS, LIMIT, LONG, Line, Rig, shared};
+use crate::rig::{CHARTS, LIMIT, Line, Rig, shared};
 use crate::support::ports::free_port;
 use crate::support::process::Process;
 use crate::support::wait_until;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 const ORDERS: &str = "app.kubernetes.io/app=scalardb-cluster";
 const CLUSTERS: [(&str, &str); 1] = [("orders", "product: scalardb-cluster, kubernetes: {PLACE, release: orders}")];
 const OPEN_WINDOWS: &str = "stillpoint.scalar-labs.com/open-windows";
+/// A short drain: so much less a guard looks on.
+const LONG: &str = "{hold: 20s, drain: 500ms, max_pause: 30s}";
 /// Shorter than by default, for the tests' sake.
 const QUICK: &str = "lasts: 3s, retry: 500ms";
 
@@ -21,6 +23,8 @@ struct Guarded {
     rig: Rig,
     daemon: Process,
     guard: Process,
+    /// Where the guard serves its pages.
+    http: u16,
 }
 
 impl Guarded {
@@ -37,8 +41,9 @@ impl Guarded {
         let place = format!("kubeconfig: {}, namespace: {name}, name: leader", kubeconfig.display());
         rig.replace("http: none", &format!("http: none, leadership: {{kubernetes: {{{place}}}, {terms}}}"));
         rig.grant();
-        let (daemon, guard) = (rig.start(&["run"]), rig.start(&["guard"]));
-        let it = Self { rig, daemon, guard };
+        let http = free_port();
+        let (daemon, guard) = (rig.start(&["run"]), guard(&rig, http));
+        let it = Self { rig, daemon, guard, http };
         wait_until("it leads", LIMIT, || it.holder().filter(|holder| !holder.is_empty()));
         wait_until("it is asked", LIMIT, || it.rig.path("catalog.sock").exists().then_some(()));
         it
@@ -46,6 +51,15 @@ impl Guarded {
 
     fn quick(name: &str) -> Self {
         Self::new(name, LONG, QUICK)
+    }
+
+    /// What the guard serves at that path: status and page.
+    fn page(&self, path: &str) -> (String, String) {
+        let url = format!("http://127.0.0.1:{}/{path}", self.http);
+        let output = Command::new("curl").args(["-sS", "-m", "5", "-w", "%{http_code}", &url]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (page, status) = text.split_at(text.len().saturating_sub(3));
+        (status.to_owned(), page.to_owned())
     }
 
     /// What kubectl shows of the Lease; none: it is not there.
@@ -80,13 +94,10 @@ impl Guarded {
     }
 }
 
-/// What is served at that path: status and page.
-fn page(port: u16, path: &str) -> (String, String) {
-    let url = format!("http://127.0.0.1:{port}/{path}");
-    let output = Command::new("curl").args(["-sS", "-m", "5", "-w", "%{http_code}", &url]).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let (page, status) = text.split_at(text.len().saturating_sub(3));
-    (status.to_owned(), page.to_owned())
+fn guard(rig: &Rig, http: u16) -> Process {
+    let mut guard = rig.command(&["guard"]);
+    guard.env("STILLPOINT__DAEMON__HTTP", format!("127.0.0.1:{http}"));
+    Process::start("guard", &guard, &rig.path(&format!("guard-{}.log", free_port())))
 }
 
 #[test]
@@ -129,16 +140,28 @@ fn a_daemon_that_was_stopped_over_its_hold_finds_it_opened_and_records_nothing()
 }
 
 #[test]
-fn a_lease_that_is_deleted_in_the_hold_is_made_again_and_the_guard_leaves_the_window_alone() {
-    let it = Guarded::new("deleted-lease", "{hold: 6s, drain: 2s, max_pause: 20s}", QUICK);
+fn a_lease_that_is_deleted_in_the_hold_is_made_again_and_a_guard_that_is_ready_leaves_the_window_alone() {
+    let mut it = Guarded::new("deleted-lease", "{hold: 5s, drain: 500ms, max_pause: 20s}", QUICK);
     let window = it.rig.hold();
     let held = Instant::now();
     it.rig.kubectl(&["delete", "lease", "leader"]);
     wait_until("it stands again, with the window", LIMIT, || (it.on_the_lease().len() == 1).then_some(()));
     let (exit, code, sentence) = it.rig.ended(window);
     assert_eq!((exit, it.rig.paused()), (0, 0), "{code}: {sentence}");
-    assert!(it.rig.first_unpause().unwrap() - held > Duration::from_secs(4), "it was held");
+    assert!(it.rig.first_unpause().unwrap() - held > Duration::from_millis(3_500), "it was held");
     wait_until("it is struck", LIMIT, || it.on_the_lease().is_empty().then_some(()));
+    assert_eq!(it.page("readyz").0, "200", "{}", it.page("readyz").1);
+    let metrics = it.page("metrics").1;
+    assert!(
+        metrics.contains("stillpoint_role{role=\"guard\"} 1") && metrics.contains("stillpoint_ready 1"),
+        "{metrics}"
+    );
+    it.guard.signal(Signal::TERM);
+    assert_eq!(it.guard.wait(LIMIT).code(), Some(0), "{}", it.guard.tail());
+    assert!(
+        it.holder().is_some_and(|holder| !holder.is_empty() && !holder.starts_with("guard-")),
+        "the daemon's still"
+    );
 }
 
 #[test]
@@ -173,39 +196,15 @@ fn a_guard_that_dies_over_its_opening_is_followed_by_the_next_one_which_ends_whe
     wait_until("one is open", LIMIT, || (it.rig.paused() == 1).then_some(()));
     it.guard.kill();
     assert_eq!(it.on_the_lease().len(), 1, "it stands there as long as something is closed");
-    let http = free_port();
-    it.rig.replace("http: none", &format!("http: \"127.0.0.1:{http}\""));
-    it.guard = it.rig.start(&["guard"]);
-    wait_until("it opens", LIMIT, || {
-        page(http, "metrics").1.contains("members_doubtful{group=\"shop\"} 1").then_some(())
-    });
-    assert!(page(http, "metrics").1.contains("stillpoint_role{role=\"guard\"} 1"));
+    it.guard = guard(&it.rig, it.http);
+    let doubtful = "members_doubtful{group=\"shop\"} 1";
+    wait_until("it opens", LIMIT, || it.page("metrics").1.contains(doubtful).then_some(()));
     it.guard.signal(Signal::TERM);
     it.guard.wait_for_line("told to end", LIMIT);
     assert!(it.guard.is_running());
     it.rig.member(&pod, |member| member.release());
     assert_eq!(it.guard.wait(LIMIT).code(), Some(0), "{}", it.guard.tail());
     assert_eq!((it.rig.paused(), it.on_the_lease().len(), it.holder().as_deref()), (0, 0, Some("")));
-}
-
-#[test]
-fn a_guard_is_ready_while_it_sees_the_lease_and_ends_at_once_when_nothing_is_closed() {
-    let mut it = Guarded::quick("idle");
-    let http = free_port();
-    let own = format!("127.0.0.1:{http}");
-    let mut second = it.rig.command(&["guard"]);
-    second.env("STILLPOINT__DAEMON__HTTP", own);
-    let mut second = Process::start("guard", &second, &it.rig.path("second.log"));
-    wait_until("it is ready", LIMIT, || (page(http, "readyz").0 == "200").then_some(()));
-    assert!(page(http, "metrics").1.contains("stillpoint_ready 1"));
-    for guard in [&mut second, &mut it.guard] {
-        guard.signal(Signal::TERM);
-        assert_eq!(guard.wait(LIMIT).code(), Some(0), "{}", guard.tail());
-    }
-    assert!(
-        it.holder().is_some_and(|holder| !holder.is_empty() && !holder.starts_with("guard-")),
-        "the daemon's still"
-    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn release(name: &str) -> Release {
 fn installed(rig: Rig, catalog: &str) -> Release {
     rig.release("orders", &CHARTS[0], 2);
     let mut settings = vec![format!("config.daemon.catalog={catalog}")];
-    settings.extend(["hold=3s", "drain=5s", "max_pause=20s"].map(|it| format!("config.groups.shop.window.{it}")));
+    settings.extend(["hold=2s", "drain=5s", "max_pause=20s"].map(|it| format!("config.groups.shop.window.{it}")));
     let release = Release::start(rig, &settings);
     release.wait_for_leader(2);
     release
@@ -87,14 +87,11 @@ fn goes(release: &Release, phase: Phase, go: impl FnOnce(&Release, &str)) -> i32
     phase.wait(release, pauses);
     go(release, &pod);
     let since = Instant::now();
-    if phase != Phase::Preflight {
-        kept.let_go();
+    // One that is refused is so although its member does not answer.
+    if phase == Phase::Preflight {
         window.wait(LIMIT);
-    } else {
-        // It is refused although the member does not answer.
-        window.wait(LIMIT);
-        kept.let_go();
     }
+    kept.let_go();
     let exit = window.wait(LIMIT).code().unwrap_or(-1);
     let ended = since.elapsed();
     let leader = release.wait_for_leader(2);
