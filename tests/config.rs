@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use stillpoint::cli;
-use stillpoint::config::{self, Errors, Files, Loaded, Source};
+use stillpoint::config::{self, Config, Errors, Files, Loaded, Source, Url};
 
 /// One file of the corpus; its first lines may say what is laid below it, what variables above it, and how many errors it has.
 struct Case {
@@ -209,7 +209,23 @@ fn what_show_prints_is_the_same_config_again() {
         let loaded = load(&Files::List(vec![path])).unwrap();
         let again = dir.path().join("again.yaml");
         std::fs::write(&again, loaded.view.to_string()).unwrap();
-        assert_eq!(load(&Files::List(vec![again])).unwrap_or_else(|errors| panic!("{errors}")).config, loaded.config);
+        let mut again = load(&Files::List(vec![again])).unwrap_or_else(|errors| panic!("{errors}")).config;
+        hosts_are_shown(&mut again, &loaded.config);
+        assert_eq!(again, loaded.config);
+    }
+}
+
+/// Of URLs whose paths may be secrets only the hosts are shown: these are compared, and the URLs put back.
+fn hosts_are_shown(shown: &mut Config, loaded: &Config) {
+    for (name, group) in &mut shown.groups {
+        let heartbeat = loaded.groups[name].heartbeat.clone();
+        assert_eq!(group.heartbeat.as_ref().map(Url::authority), heartbeat.as_ref().map(Url::authority));
+        assert!(group.heartbeat.as_ref().is_none_or(|url| url.path() == "/…"), "{:?}", group.heartbeat);
+        group.heartbeat = heartbeat;
+    }
+    for (shown, webhook) in shown.webhooks.values_mut().zip(loaded.webhooks.values()) {
+        assert_eq!((shown.url.authority(), shown.url.path()), (webhook.url.authority(), "/…"));
+        shown.url = webhook.url.clone();
     }
 }
 
