@@ -159,6 +159,15 @@ impl Reader {
         within("read a slot", READ_DEADLINE, query).await?.map(SlotRow::try_from).transpose()
     }
 
+    /// The schedule that the group's slots were last planned by; none: none since it last had no schedule.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn planned_by(&self, group: &str) -> Result<Option<String>, CatalogError> {
+        let query = sqlx::query_scalar(sql::PLANNED_BY).bind(group).fetch_optional(&self.pool);
+        within("read a schedule", READ_DEADLINE, query).await
+    }
+
     /// The group's newest restore point.
     ///
     /// # Errors
