@@ -20,7 +20,7 @@ struct Run {
 
 impl Run {
     fn start() -> Self {
-        let rig = Rig::with(1, "{hold: 2s, drain: 2s, max_pause: 6s}", "    objective: 1m\n    closed_budget: 10s\n");
+        let rig = Rig::with(1, "{hold: 2s, drain: 2s, max_pause: 6s}", "    objective: 1m\n    closed_budget: 4s\n");
         let told = Receiver::start(Mood::Answer(204));
         let hooks = told.webhook("told", "") + &webhook("lost", free_port(), "");
         let hooks = hooks.replace("FOLDER", &rig.folder.path().display().to_string());
@@ -105,7 +105,7 @@ fn failures(run: &Run) {
 fn budget_and_config(run: &mut Run) {
     run.prometheus.wait_for("BudgetSpent", "shop");
     run.prometheus.assert_silent("ConfigRefused");
-    run.reload("closed_budget: 10s", "closed_budget: a lot");
+    run.reload("closed_budget: 4s", "closed_budget: a lot");
     run.prometheus.wait_for("ConfigRefused", "");
     assert!(run.prometheus.firing().contains(&("StillpointBudgetSpent".into(), "shop".into())), "the old one goes on");
     run.reload("closed_budget: a lot", "closed_budget: 1h");
