@@ -41,14 +41,13 @@ pub fn measure(table: &mut Table) {
     }
 }
 
-/// A discarded window of a few members: intent, pauses, opening, verdict.
-pub fn journal(window: &str) -> Vec<Event> {
-    let at = Timestamp::now();
+/// The intent of a window of a few members.
+pub fn intended(window: &str, group: &str, slot: Option<Timestamp>, at: Timestamp) -> Event {
     let plan = Plan {
         window: window.to_owned(),
-        group: "bench".to_owned(),
-        trigger: Trigger::Command,
-        slot: None,
+        group: group.to_owned(),
+        trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Command },
+        slot,
         started: at,
         hold: Duration::from_secs(10),
         drain: Duration::from_secs(30),
@@ -58,10 +57,16 @@ pub fn journal(window: &str) -> Vec<Event> {
         let address = format!("10.0.0.{index}:60053");
         Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0, pod: None }
     };
+    Event::Intended { plan, evidence: Evidence::Address, members: (0..FEW).map(member).collect() }
+}
+
+/// A discarded window: intent, pauses, opening, verdict.
+pub fn journal(window: &str) -> Vec<Event> {
+    let at = Timestamp::now();
     let reasons = vec![Reason::new(Code::Opened, "told to open")];
     let outcome = Outcome { verdict: Verdict::Discarded, reasons, quiet: None, restore_point: None, closed: None };
     vec![
-        Event::Intended { plan, evidence: Evidence::Address, members: (0..FEW).map(member).collect() },
+        intended(window, "bench", None, at),
         Event::Paused { at },
         Event::Opened { at, ends: vec![End::SeenOpen; FEW] },
         Event::Verdict { outcome },

@@ -1,7 +1,7 @@
 //! A catalog of 100,000 windows: what people ask of it, its start, and how what is old leaves it.
 
 use super::FEW;
-use super::appends::journal;
+use super::appends::{intended, journal};
 use super::program::Place;
 use super::table::Table;
 use jiff::Timestamp;
@@ -9,9 +9,9 @@ use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use stillpoint::catalog::{Catalog, Stale};
-use stillpoint::domain::{Evidence, Interval, Member, Trigger, Verdict};
+use stillpoint::domain::{Interval, Verdict};
 use stillpoint::stores::{Capture, Part};
-use stillpoint::window::{End, Event, Outcome, Plan};
+use stillpoint::window::{End, Event, Outcome};
 
 const WINDOWS: i64 = 100_000;
 const ROUNDS: usize = 20;
@@ -176,20 +176,6 @@ fn capture() -> Capture {
 /// A consistent window of a few members.
 fn consistent() -> Vec<Event> {
     let at = now();
-    let plan = Plan {
-        window: "template".to_owned(),
-        group: "group-0".to_owned(),
-        trigger: Trigger::Schedule,
-        slot: Some(at),
-        started: at,
-        hold: Duration::from_secs(10),
-        drain: Duration::from_secs(30),
-        max_pause: Duration::from_secs(60),
-    };
-    let member = |index: usize| {
-        let address = format!("10.0.0.{index}:60053");
-        Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0, pod: None }
-    };
     let quiet = Interval { start: at, end: at + Duration::from_secs(10) };
     let outcome = Outcome {
         verdict: Verdict::Consistent,
@@ -199,7 +185,7 @@ fn consistent() -> Vec<Event> {
         closed: Some(Duration::from_secs(11)),
     };
     vec![
-        Event::Intended { plan, evidence: Evidence::Address, members: (0..FEW).map(member).collect() },
+        intended("template", "group-0", Some(at), at),
         Event::Paused { at },
         Event::HoldOver { quiet },
         Event::Opened { at, ends: vec![End::SeenOpen; FEW] },

@@ -2,6 +2,7 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+mod clock;
 mod disks;
 mod foreign;
 mod hand;
