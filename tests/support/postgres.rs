@@ -93,6 +93,15 @@ impl Postgres {
         });
     }
 
+    /// From here on this user needs its password; anyone else any.
+    pub fn ask_for_passwords(&self, user: &str) {
+        let rules = self.data.join("pg_hba.conf");
+        let usual = std::fs::read_to_string(&rules).expect("the server's rules can be read");
+        let strict = format!("host all {user} 127.0.0.1/32 scram-sha-256\n{usual}");
+        std::fs::write(&rules, strict).expect("the server's rules can be written");
+        self.query("SELECT pg_reload_conf()");
+    }
+
     /// Makes a standby a primary; returns when it is one.
     pub fn promote(&self) {
         self.query("SELECT pg_promote(true, 60)");
@@ -232,7 +241,10 @@ fn unprivileged(program_path: &Path) -> Command {
 }
 
 fn make_owned(data: &Path) {
-    std::fs::DirBuilder::new().mode(0o700).create(data).unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(data)
+        .unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
     if is_root() {
         let mut chown = Command::new(program("chown"));
         run("chown", chown.arg("postgres:postgres").arg(data), LIMIT);
