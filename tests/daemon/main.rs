@@ -10,6 +10,7 @@ mod history;
 mod limits;
 mod names;
 mod notify;
+mod postgres;
 mod receiver;
 mod reloads;
 mod replicas;
