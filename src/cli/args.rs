@@ -66,6 +66,8 @@ pub enum Command {
         #[arg(long, hide = true, value_name = "PID")]
         with_parent: Option<i32>,
     },
+    /// Opens what a dead daemon left closed, by what stands on its Lease; needs neither catalog nor volume
+    Guard,
     /// One window now; ends with its verdict
     Window {
         /// The group's name in the config
@@ -209,7 +211,7 @@ impl Command {
     /// The log level where neither flag nor variable says one: commands that print are quiet.
     pub const fn log_level(&self) -> Option<&'static str> {
         match self {
-            Self::Run { .. } => None,
+            Self::Run { .. } | Self::Guard => None,
             _ => Some("error"),
         }
     }

@@ -5,6 +5,7 @@ mod ask;
 pub mod config;
 mod demo;
 mod force;
+mod guard;
 mod history;
 mod iam;
 mod kube;
@@ -90,6 +91,10 @@ fn dispatch(args: Args, log: &log::Guard) -> anyhow::Result<Exit> {
             Ok((loaded, source)) => block_on(run::run(loaded, source, log.dropped_counter(), with_parent)),
             Err(exit) => Ok(exit),
         },
+        Command::Guard => match args::source(&args.environment, args.kube) {
+            Ok((loaded, source)) => block_on(guard::guard(loaded, source, log.dropped_counter())),
+            Err(exit) => Ok(exit),
+        },
         command => match args::load(&args.environment, &args.kube) {
             Ok(config) => with_config(command, output, &Arc::new(config), &args.kube),
             Err(exit) => Ok(exit),
@@ -137,9 +142,11 @@ fn with_config(
         Command::Reload => block_on(reload::reload(config, output)),
         Command::Stop => block_on(stop::stop(config)),
         Command::Recover { abandon } => block_on(recover::recover(config, kube, abandon, output)),
-        Command::Run { .. } | Command::Demo { .. } | Command::Config { .. } | Command::Completions { .. } => {
-            Ok(Exit::Good)
-        }
+        Command::Run { .. }
+        | Command::Guard
+        | Command::Demo { .. }
+        | Command::Config { .. }
+        | Command::Completions { .. } => Ok(Exit::Good),
     }
 }
 

@@ -10,6 +10,7 @@ mod coverage;
 mod current;
 mod events;
 pub mod followers;
+pub mod guard;
 mod history;
 mod leading;
 pub mod reload;

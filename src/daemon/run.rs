@@ -32,7 +32,7 @@ const CHECK_PATIENCE: Duration = Duration::from_millis(500);
 const BEAT: Duration = Duration::from_secs(1);
 /// How often the catalog's size is looked at.
 const WEIGH_EVERY: Duration = Duration::from_secs(30);
-const BEAT_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const BEAT_LIMIT: Duration = Duration::from_secs(10);
 
 /// The check of the catalog's file, under way.
 type Check = tokio::task::JoinHandle<Result<(), CatalogError>>;
@@ -354,7 +354,7 @@ async fn supervise(service: &Service, supervisor: Option<Supervisor>, check: &mu
     std::future::pending::<()>().await;
 }
 
-async fn beat(health: Arc<Health>) {
+pub(super) async fn beat(health: Arc<Health>) {
     let mut interval = tokio::time::interval(BEAT);
     loop {
         interval.tick().await;

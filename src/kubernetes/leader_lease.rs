@@ -88,11 +88,11 @@ impl LeaderLease {
         holder == self.holder || wanted && (holder.is_empty() || ran_out)
     }
 
-    /// Lets it go, if it is this replica's. What stands on it stays.
+    /// Lets it go, if it is this replica's. `posted` is as for [`LeaderLease::ask`].
     ///
     /// # Errors
     /// One sentence; it then runs out.
-    pub async fn release(&self) -> Result<(), String> {
+    pub async fn release(&self, posted: Option<&str>) -> Result<(), String> {
         let ground = self.kubernetes.ground(&self.namespace).await?;
         let api: Api<Lease> = ground.api();
         let Some(lease) = api.get_opt(&self.name).await.map_err(|error| self.told(&ground, &error))? else {
@@ -101,7 +101,7 @@ impl LeaderLease {
         if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(&self.holder) {
             return Ok(());
         }
-        let stands = open_windows(&lease).map(str::to_owned);
+        let stands = posted.or(open_windows(&lease)).map(str::to_owned);
         let lease = self.written(lease, None, stands.as_deref());
         let written = api.replace(&self.name, &PostParams::default(), &lease).await;
         written.map(drop).map_err(|error| self.told(&ground, &error))

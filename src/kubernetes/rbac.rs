@@ -40,6 +40,16 @@ pub fn rules(releases: bool) -> Vec<PolicyRule> {
     rules
 }
 
+/// The rights where the Lease is that says who leads; a right to create cannot name what will be created.
+#[must_use]
+pub fn leading(lease: &str) -> Vec<PolicyRule> {
+    let of_that_name = PolicyRule {
+        resource_names: Some(vec![lease.to_owned()]),
+        ..rule("coordination.k8s.io", &["leases"], &["get", "update"])
+    };
+    vec![rule("coordination.k8s.io", &["leases"], &["create"]), of_that_name]
+}
+
 /// To tell of windows.
 fn events() -> PolicyRule {
     rule("events.k8s.io", &["events"], &["create"])
@@ -54,8 +64,8 @@ fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
     }
 }
 
-/// A Role and its binding for every namespace that the config names, and one for events on the daemon's own pod where
-/// its account's namespace is on the same API server and none of them.
+/// A Role and its binding for every namespace that the config names, and what it takes besides where none of them is: the
+/// leader's Lease, and events on the daemon's own pod where its account's namespace is on an API server of the config's.
 #[must_use]
 pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
     let mut namespaces: BTreeMap<&Namespace, (bool, bool)> = BTreeMap::new();
@@ -66,6 +76,7 @@ pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
             *forwards |= *connect == Connect::PortForward;
         }
     }
+    let besides = besides(config, namespaces.keys().copied(), account);
     let grant = |(namespace, (releases, forwards))| {
         let mut rules = rules(releases);
         if forwards {
@@ -74,18 +85,36 @@ pub fn grants(config: &Config, account: &Account) -> Vec<Grant> {
         }
         grant(namespace, rules, account)
     };
-    let here = |namespace: &&Namespace| {
+    let mut grants: Vec<Grant> = namespaces.into_iter().map(grant).collect();
+    grants.extend(besides.into_iter().map(|(namespace, rules)| self::grant(&namespace, rules, account)));
+    grants
+}
+
+/// What it takes in namespaces without clusters; whatever has clusters has these rights already.
+fn besides<'a>(
+    config: &Config,
+    clusters: impl Iterator<Item = &'a Namespace>,
+    account: &Account,
+) -> BTreeMap<Namespace, Vec<PolicyRule>> {
+    let here = |namespace: &Namespace| {
         namespace.kubeconfig.is_none() && namespace.context.is_none() && namespace.eks.is_none()
     };
-    let own = |namespace: &Namespace| namespace.name.as_ref().is_none_or(|name| *name == account.namespace);
-    let here: Vec<&Namespace> = namespaces.keys().copied().filter(here).collect();
-    let lacks_own = !here.is_empty() && !here.into_iter().any(own);
-    let mut grants: Vec<Grant> = namespaces.into_iter().map(grant).collect();
-    if lacks_own {
-        let namespace = Namespace { kubeconfig: None, context: None, eks: None, name: Some(account.namespace.clone()) };
-        grants.push(self::grant(&namespace, vec![events()], account));
+    // Where it runs, what is not named is its own.
+    let named = |namespace: &Namespace| {
+        let own = here(namespace).then(|| account.namespace.clone());
+        Namespace { name: namespace.name.clone().or(own), ..namespace.clone() }
+    };
+    let clusters: Vec<Namespace> = clusters.map(named).collect();
+    let mut besides: BTreeMap<Namespace, Vec<PolicyRule>> = BTreeMap::new();
+    if let Some(lease) = config.daemon.leadership.as_ref().and_then(|leadership| leadership.lease.as_ref()) {
+        besides.insert(named(&lease.namespace), leading(&lease.name));
     }
-    grants
+    if clusters.iter().chain(besides.keys()).any(here) {
+        let own = Namespace { kubeconfig: None, context: None, eks: None, name: Some(account.namespace.clone()) };
+        besides.entry(own).or_default().push(events());
+    }
+    besides.retain(|namespace, _| !clusters.contains(namespace));
+    besides
 }
 
 fn grant(namespace: &Namespace, rules: Vec<PolicyRule>, account: &Account) -> Grant {

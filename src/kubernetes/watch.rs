@@ -11,7 +11,7 @@ use futures_util::{
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::{Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{WatchEvent, WatchParams};
+use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -25,6 +25,10 @@ const LASTS: u32 = 30;
 /// The same while catching up: the API server's watch cache sends a bookmark 2 s before the end (its cacher's
 /// `nextBookmarkTime`), about each second; measured: 0.55 s from the first unpause to a verdict that needed it.
 const LASTS_CATCHING_UP: u32 = 3;
+/// While catching up, how often the API server is made to learn of its newest version. A bookmark is sent only of a version
+/// that is newer than what its watch cache knew when the request began (cacher's `processInterval`), and where nothing of
+/// the kind changes, a consistent list alone makes the cache look at etcd's progress.
+const NUDGE_EVERY: Duration = Duration::from_secs(1);
 /// How much longer than that a silent connection is believed in.
 const PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -278,6 +282,11 @@ impl Follower {
                 () = self.progress.hurry.notified() => {
                     self.catching_up = true;
                     return Ended::InOrder;
+                }
+                () = tokio::time::sleep(NUDGE_EVERY), if self.catching_up => {
+                    // What it says does not matter.
+                    let _ = tokio::time::timeout(PATIENCE, api.list_metadata(&ListParams::default().limit(1))).await;
+                    continue;
                 }
             };
             heard |= matches!(event, Ok(Some(Ok(_))));

@@ -102,8 +102,10 @@ impl Election {
         }
         self.serial += 1;
         self.flight = Some((self.serial, now));
-        self.next = now + self.terms.retry;
-        let over = self.seen.as_ref().filter(|seen| now >= seen.since + seen.lasts.max(self.terms.lasts));
+        let runs_out = self.seen.as_ref().map(|seen| seen.since + seen.lasts.max(self.terms.lasts));
+        let over = self.seen.as_ref().filter(|_| runs_out.is_some_and(|at| now >= at));
+        // Not a whole look later than it may be taken.
+        self.next = runs_out.filter(|at| now < *at).map_or(now + self.terms.retry, |at| at.min(now + self.terms.retry));
         Some(Ask {
             request: self.serial,
             over: over.map(|seen| seen.record.clone()),
@@ -191,6 +193,21 @@ mod tests {
         now += SECOND;
         assert_eq!(ask(&mut election, now, Taken::Ours), Some("b".into()));
         assert!(election.leads(now).is_some());
+    }
+
+    #[test]
+    fn a_record_is_looked_at_as_soon_as_it_has_run_out() {
+        let mut election = Election::new(TERMS);
+        let ask = election.due(Duration::ZERO).unwrap();
+        let late = Duration::from_millis(300);
+        election.answered(late, ask.request, Duration::ZERO, theirs("a"));
+        for now in 1..=6 {
+            let ask = election.due(SECOND * now).unwrap();
+            assert_eq!(ask.over, None);
+            election.answered(SECOND * now, ask.request, SECOND * now, theirs("a"));
+        }
+        assert_eq!(election.deadline(), SECOND * 6 + late);
+        assert_eq!(election.due(SECOND * 6 + late).unwrap().over, Some("a".into()));
     }
 
     #[test]

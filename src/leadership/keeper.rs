@@ -34,10 +34,11 @@ impl Record {
         tokio::time::timeout(ask.deadline, asked).await.unwrap_or_else(late)
     }
 
-    async fn release(&self) {
+    /// Lets it go; `posted` is as for [`Record::ask`].
+    async fn release(&self, posted: Option<&str>) {
         let released = async {
             match self {
-                Self::Lease(lease) => lease.release().await,
+                Self::Lease(lease) => lease.release(posted).await,
                 Self::Row { row, holder, .. } => row.release(holder).await.map_err(|error| error.to_string()),
             }
         };
@@ -308,7 +309,8 @@ async fn keep(shared: Arc<Shared>, record: Record, mut election: Election, clock
         }
     }
     if led {
-        record.release().await;
+        // What was struck last need not wait for another renewal, and whoever comes next need not open it again.
+        record.release(to_write(&shared).1.as_deref()).await;
     }
     shared.released.send_replace(true);
 }
@@ -329,7 +331,7 @@ fn inherit(shared: &Shared, stands: Option<String>) {
     }
     let found = stands.filter(|text| !text.is_empty()).map_or_else(Intents::default, |text| {
         Intents::read(&text).unwrap_or_else(|why| {
-            tracing::error!("what stands on the lease of open windows cannot be read: {why}");
+            tracing::error!("what stands on the lease of open windows cannot be read: {why}: {text}");
             Intents::default()
         })
     });

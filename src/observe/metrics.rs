@@ -403,7 +403,7 @@ impl Metrics {
     /// # Errors
     /// The encoder refuses a metric: a mistake in this crate.
     pub fn render(&self, health: &Health, now: Instant) -> prometheus::Result<String> {
-        self.ready.set(i64::from(health.not_ready().is_empty()));
+        self.ready.set(i64::from(health.standby().is_some() || health.not_ready().is_empty()));
         self.loop_alive.set(i64::from(health.alive(now).is_ok()));
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }

@@ -63,6 +63,7 @@ fn what_people_look_for_first_is_there() {
         "stillpoint_config_reloads_total",
         "stillpoint_notifications_waiting",
         "stillpoint_notifications_total",
+        "stillpoint_role",
     ] {
         assert!(all.contains(name), "{name}");
     }
@@ -78,6 +79,7 @@ fn scraped() -> Vec<Value> {
                 let mut labels = vec![r#"job="stillpoint""#.to_owned(), r#"instance="a""#.to_owned()];
                 labels.extend(metric.labels.iter().map(|label| match *label {
                     "verdict" => r#"verdict="consistent""#.to_owned(),
+                    "role" => r#"role="leader""#.to_owned(),
                     label => format!(r#"{label}="x""#),
                 }));
                 if !le.is_empty() {

@@ -11,6 +11,7 @@ mod manifests;
 mod monitoring;
 mod pod;
 mod render;
+mod replicas;
 mod rights;
 mod server;
 mod values;

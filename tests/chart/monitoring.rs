@@ -1,6 +1,6 @@
 //! What Prometheus and Grafana get, each by a switch of its own.
 
-use crate::render::{objects, template};
+use crate::render::{objects, template, workload};
 use serde_json::Value;
 
 #[test]
@@ -17,8 +17,12 @@ fn a_monitor_selects_what_serves_the_metrics() {
     let pods = template(&["metrics.podMonitor.enabled=true", "metrics.podMonitor.labels.release=prom"]).unwrap();
     let monitor = &objects(&pods, "PodMonitor")[0];
     assert_eq!(monitor["metadata"]["labels"]["release"], "prom");
-    let pod = &objects(&pods, "StatefulSet")[0]["spec"]["template"]["metadata"]["labels"];
-    selects(&monitor["spec"]["selector"]["matchLabels"], pod);
+    for component in ["daemon", "guard"] {
+        let pod = &workload(&pods, component).unwrap()["spec"]["template"];
+        selects(&monitor["spec"]["selector"]["matchLabels"], &pod["metadata"]["labels"]);
+        // A label `container` that differed would make two sources of the two.
+        assert_eq!(pod["spec"]["containers"][0]["name"], "stillpoint");
+    }
     let services = template(&["metrics.serviceMonitor.enabled=true", "metrics.serviceMonitor.interval=15s"]).unwrap();
     let monitor = &objects(&services, "ServiceMonitor")[0];
     assert_eq!(monitor["spec"]["endpoints"][0]["interval"], "15s");

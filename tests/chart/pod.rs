@@ -1,17 +1,22 @@
-//! The daemon's pod: one, with time to open, and a config that the program takes.
+//! The daemon's pod: with time to open, and a config that the program takes.
 
-use crate::render::{GROUP, objects, pod_spec, template};
-use serde_json::Value;
+use crate::render::{GROUP, POSTGRES, objects, pod_spec, template, variable, workload};
 use std::process::Command;
 
 #[test]
-fn one_daemon_and_nothing_that_blocks_a_drain() {
-    let manifests = template(&[GROUP]).unwrap();
-    assert_eq!(objects(&manifests, "StatefulSet")[0]["spec"]["replicas"], 1);
-    assert!(objects(&manifests, "PodDisruptionBudget").is_empty());
-    let pod = pod_spec(&manifests);
+fn a_pod_has_no_right_on_its_node_and_cannot_write_to_its_root() {
+    let pod = pod_spec(&template(&[GROUP]).unwrap());
     assert_eq!(pod["securityContext"]["runAsNonRoot"], true);
     assert_eq!(pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);
+}
+
+#[test]
+fn before_a_pod_ends_its_window_comes_to_an_end() {
+    for settings in [&[GROUP][..], &[GROUP, POSTGRES]] {
+        let container = &pod_spec(&template(settings).unwrap())["containers"][0];
+        let command = &container["lifecycle"]["preStop"]["exec"]["command"];
+        assert_eq!(*command, serde_json::json!(["/usr/bin/stillpoint", "stop"]));
+    }
 }
 
 #[test]
@@ -61,12 +66,16 @@ fn a_config_map_that_is_there_is_mounted_and_the_probes_still_find_the_daemon() 
     assert!(objects(&manifests, "ConfigMap").is_empty());
     let pod = pod_spec(&manifests);
     assert_eq!(pod["volumes"][0]["configMap"]["name"], "mine");
-    assert_eq!(variable(&pod["containers"][0], "STILLPOINT__DAEMON__HTTP")["value"], "0.0.0.0:9650");
+    let told = |name: &str| variable(&pod["containers"][0], &format!("STILLPOINT__DAEMON__{name}"))["value"].clone();
+    assert_eq!(told("HTTP"), "0.0.0.0:9650");
+    assert_eq!(told("CATALOG"), "sqlite:///var/lib/stillpoint/catalog.db");
+    assert_eq!(told("LEADERSHIP__KUBERNETES__NAMESPACE"), "ops");
+    assert_eq!(told("LEADERSHIP__KUBERNETES__NAME"), "sp-stillpoint");
 }
 
 #[test]
 fn another_config_reaches_the_daemon_without_another_pod() {
-    let template_of = |settings: &[&str]| objects(&template(settings).unwrap(), "StatefulSet")[0]["spec"].clone();
+    let template_of = |settings: &[&str]| workload(&template(settings).unwrap(), "daemon").unwrap()["spec"].clone();
     assert_eq!(template_of(&[GROUP]), template_of(&[GROUP, "config.groups.shop.window.hold=7s"]));
     let pod = pod_spec(&template(&[GROUP]).unwrap());
     let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
@@ -78,21 +87,22 @@ fn another_config_reaches_the_daemon_without_another_pod() {
 
 #[test]
 fn the_config_in_the_chart_is_one_that_the_program_takes() {
-    let manifests = template(&[
-        GROUP,
-        "config.groups.shop.clusters.orders.kubernetes.release=orders",
-        "config.groups.shop.clusters.orders.product=scalardb-cluster",
-    ])
-    .unwrap();
-    let config = objects(&manifests, "ConfigMap")[0]["data"]["config.yaml"].as_str().unwrap().to_owned();
+    for catalog in ["config.daemon.catalog=sqlite:///var/lib/stillpoint/catalog.db", POSTGRES] {
+        let manifests = template(&[
+            GROUP,
+            catalog,
+            "config.groups.shop.clusters.orders.kubernetes.release=orders",
+            "config.groups.shop.clusters.orders.product=scalardb-cluster",
+        ]);
+        check(&manifests.unwrap());
+    }
+}
+
+fn check(manifests: &str) {
+    let config = objects(manifests, "ConfigMap")[0]["data"]["config.yaml"].as_str().unwrap().to_owned();
     let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
     std::fs::write(file.path(), config).unwrap();
     let mut check = Command::new(env!("CARGO_BIN_EXE_stillpoint"));
     let output = check.arg("--config").arg(file.path()).args(["config", "check"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn variable(container: &Value, name: &str) -> Value {
-    let variables = container["env"].as_array().unwrap();
-    variables.iter().find(|variable| variable["name"] == name).cloned().unwrap_or_default()
 }

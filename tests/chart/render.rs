@@ -8,6 +8,8 @@ use std::process::{Command, Output};
 pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/helm/stillpoint");
 /// helm believes in the Kubernetes of its own build.
 pub const VERSION: [&str; 2] = ["--kube-version", "1.37.0"];
+/// The catalog on PostgreSQL.
+pub const POSTGRES: &str = "config.daemon.catalog=postgres://stillpoint@db.example/stillpoint";
 /// A group with one cluster in another namespace than the release's.
 pub const GROUP: &str = "config.groups.shop.clusters.orders.kubernetes.namespace=shop";
 
@@ -36,7 +38,18 @@ pub fn objects(manifests: &str, kind: &str) -> Vec<Value> {
     documents.filter(|object| object["kind"] == kind).collect()
 }
 
-/// The pod of the StatefulSet.
+/// The workload of that component: `daemon` or `guard`.
+pub fn workload(manifests: &str, component: &str) -> Option<Value> {
+    let all = ["StatefulSet", "Deployment"].into_iter().flat_map(|kind| objects(manifests, kind));
+    all.into_iter().find(|it| it["metadata"]["labels"]["app.kubernetes.io/component"] == component)
+}
+
+/// The daemon's pod.
 pub fn pod_spec(manifests: &str) -> Value {
-    objects(manifests, "StatefulSet")[0]["spec"]["template"]["spec"].clone()
+    workload(manifests, "daemon").unwrap()["spec"]["template"]["spec"].clone()
+}
+
+pub fn variable(container: &Value, name: &str) -> Value {
+    let variables = container["env"].as_array().unwrap();
+    variables.iter().find(|variable| variable["name"] == name).cloned().unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! Roles: what the program asks for, where the config says, and nothing besides.
 
-use crate::render::{GROUP, objects, template};
+use crate::render::{GROUP, POSTGRES, objects, template};
 use serde_json::{Value, json};
-use stillpoint::kubernetes::rbac::rules;
+use stillpoint::kubernetes::rbac::{leading, rules};
 
 const WIDE: &str = "rbac.wideCoverage=true";
 
@@ -13,6 +13,13 @@ fn asked() -> Vec<Value> {
 
 fn events() -> Value {
     json!({"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]})
+}
+
+/// What it asks for where the Lease is that says who leads, which is its own namespace, and events.
+fn own() -> Vec<Value> {
+    let mut rules: Vec<Value> = leading("sp-stillpoint").iter().map(|rule| json!(rule)).collect();
+    rules.push(events());
+    sorted(rules)
 }
 
 fn sorted(mut rules: Vec<Value>) -> Vec<Value> {
@@ -46,9 +53,16 @@ fn the_program_prints_the_same_rights_for_the_charts_config() {
     let cluster = "config.groups.shop.clusters.orders";
     let product = format!("{cluster}.product=scalardb-cluster");
     let release = format!("{cluster}.kubernetes.release=orders");
-    for namespace in ["shop", "ops"] {
+    let cases = [
+        ("shop", "guard.enabled=true"),
+        ("ops", "guard.enabled=true"),
+        ("shop", "guard.enabled=false"),
+        ("shop", POSTGRES),
+        ("shop", "config.daemon.leadership.kubernetes.namespace=leases"),
+    ];
+    for (namespace, more) in cases {
         let place = format!("{cluster}.kubernetes.namespace={namespace}");
-        let manifests = template(&[&place, &product, &release]).unwrap();
+        let manifests = template(&[&place, &product, &release, more]).unwrap();
         let config = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
         let text = objects(&manifests, "ConfigMap")[0]["data"]["config.yaml"].as_str().unwrap().to_owned();
         std::fs::write(config.path(), text).unwrap();
@@ -56,19 +70,20 @@ fn the_program_prints_the_same_rights_for_the_charts_config() {
         let account = ["rbac", "-o", "json", "--serviceaccount", "ops:sp-stillpoint"];
         let output = rbac.arg("--config").arg(config.path()).args(account).output().unwrap();
         let printed: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!(printed.len(), objects(&manifests, "Role").len(), "{namespace}");
+        assert_eq!(printed.len(), objects(&manifests, "Role").len(), "{namespace} {more}");
         for grant in printed {
             let place = grant["role"]["metadata"]["namespace"].as_str().unwrap();
             let rules = sorted(grant["role"]["rules"].as_array().unwrap().clone());
-            assert_eq!(granted(&manifests, place).unwrap(), rules, "{place}");
+            assert_eq!(granted(&manifests, place).unwrap(), rules, "{place} {more}");
         }
     }
 }
 
 #[test]
-fn in_its_own_namespace_it_may_only_tell_events_unless_clusters_are_there() {
-    let elsewhere = template(&[GROUP]).unwrap();
-    assert_eq!(granted(&elsewhere, "ops").unwrap(), [events()]);
+fn in_its_own_namespace_it_may_only_tell_events_and_lead_unless_clusters_are_there() {
+    assert_eq!(granted(&template(&[GROUP]).unwrap(), "ops").unwrap(), own());
+    assert_eq!(granted(&template(&[GROUP, POSTGRES]).unwrap(), "ops").unwrap(), own());
+    assert_eq!(granted(&template(&[GROUP, "guard.enabled=false"]).unwrap(), "ops").unwrap(), [events()]);
     let here = template(&["config.groups.shop.clusters.orders.kubernetes.release=orders"]).unwrap();
     assert_eq!(granted(&here, "ops").unwrap(), sorted(asked()));
     assert_eq!(objects(&here, "Role").len(), 1);
@@ -79,8 +94,21 @@ fn another_api_server_is_none_of_this_ones_business() {
     for elsewhere in ["context=east", "eks.cluster=shop"] {
         let far = template(&[GROUP, &format!("config.groups.shop.clusters.orders.kubernetes.{elsewhere}")]).unwrap();
         assert_eq!(granted(&far, "shop"), None);
-        assert_eq!(granted(&far, "ops").unwrap(), [events()]);
+        assert_eq!(granted(&far, "ops").unwrap(), own());
     }
+    let far = template(&[GROUP, "config.daemon.leadership.kubernetes.context=east"]).unwrap();
+    assert_eq!(granted(&far, "ops").unwrap(), [events()]);
+}
+
+#[test]
+fn only_that_one_lease_may_be_changed() {
+    let rules = granted(&template(&[GROUP, "fullnameOverride=other"]).unwrap(), "ops").unwrap();
+    let leases: Vec<&Value> = rules.iter().filter(|rule| rule["resources"] == json!(["leases"])).collect();
+    for rule in &leases {
+        let creates = rule["verbs"] == json!(["create"]);
+        assert!(creates || rule["resourceNames"] == json!(["other"]), "{rule}");
+    }
+    assert_eq!(leases.len(), 2);
 }
 
 #[test]

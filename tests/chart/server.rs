@@ -1,23 +1,28 @@
 //! A real API server: what it says to every switch, and to the chart installed, changed and taken away again.
 
 use crate::manifests::plain;
-use crate::render::{CHART, GROUP, answer, helm, pod_spec, template};
+use crate::render::{CHART, GROUP, POSTGRES, answer, helm, pod_spec, template};
 use crate::support::kubernetes::ApiServer;
 use serde_json::{Value, json};
 
-/// Each by itself; the first six go together.
-const SWITCHES: [&str; 9] = [
+/// Each by itself; the first eight go together.
+const SWITCHES: [&str; 13] = [
     "metrics.podMonitor.enabled=true",
     "metrics.prometheusRule.enabled=true",
     "metrics.dashboard.enabled=true",
     "networkPolicy.enabled=true",
     "rbac.wideCoverage=true",
     "rbac.namespaces={shop,audit}",
+    "spread=hard",
+    "topologySpreadConstraints[0].topologyKey=zone,topologySpreadConstraints[0].maxSkew=1,\
+     topologySpreadConstraints[0].whenUnsatisfiable=ScheduleAnyway",
     "metrics.serviceMonitor.enabled=true",
     "rbac.create=false",
     "serviceAccount.create=false",
+    "guard.enabled=false",
+    "podDisruptionBudget.enabled=false",
 ];
-const TOGETHER: usize = 6;
+const TOGETHER: usize = 8;
 const NAMESPACES: [&str; 3] = ["ops", "shop", "audit"];
 
 /// With the definitions of the Prometheus operator and the namespaces; pods in `ops` have to be restricted.
@@ -41,7 +46,10 @@ fn a_real_api_server_takes_the_chart_with_every_switch() {
     let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
     let existing = &["existingConfigMap=mine", "terminationGracePeriodSeconds=90", "rbac.namespaces={shop}"][..];
     let each = SWITCHES.map(|switch| vec![GROUP, switch]);
-    for settings in [&[][..], existing].into_iter().chain(each.iter().map(|settings| &settings[..])) {
+    let egress = "networkPolicy.egress[0].ports[0].port=6443";
+    let postgres =
+        &[GROUP, POSTGRES, "replicas=3", "networkPolicy.enabled=true", egress, "database.existingSecret=db"][..];
+    for settings in [&[][..], existing, postgres].into_iter().chain(each.iter().map(|settings| &settings[..])) {
         std::fs::write(file.path(), template(settings).unwrap()).unwrap();
         let path = file.path().to_str().unwrap();
         api.kubectl(&["apply", "--dry-run=server", "--validate=strict", "-f", path]);
@@ -82,6 +90,8 @@ fn helm_installs_upgrades_and_uninstalls_it_and_the_catalog_stays() {
     let notes = |answer: &str| answer.split_once("NOTES:\n").unwrap().1.to_owned();
     let bare = on(&api, &["install", "sp", CHART, "--dry-run=client", "--set", "rbac.create=false"]).unwrap();
     insta::assert_snapshot!("notes_without_groups_and_roles", notes(&bare));
+    let several = on(&api, &["install", "sp", CHART, "--dry-run=client", "--set", GROUP, "--set", POSTGRES]).unwrap();
+    insta::assert_snapshot!("notes_with_replicas", notes(&several));
     let before = "config.groups.shop.window.max_pause=60s";
     let monitored = "metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true";
     let installed = on(&api, &["install", "sp", CHART, "--set", GROUP, "--set", before, "--set", monitored]).unwrap();
@@ -100,6 +110,8 @@ fn helm_installs_upgrades_and_uninstalls_it_and_the_catalog_stays() {
     };
     assert!(may("watch", "pods", "shop") && may("update", "leases.coordination.k8s.io", "shop"));
     assert!(may("create", "events.events.k8s.io", "ops") && !may("list", "pods", "ops"));
+    let lease = |name: &str| may("update", &format!("leases.coordination.k8s.io/{name}"), "ops");
+    assert!(lease("sp-stillpoint") && !lease("other"), "the Lease of this release, and no other one");
     assert!(!may("list", "pods", "audit") && !may("delete", "pods", "shop"));
 
     let after = "config.groups.shop.window.max_pause=90s";
@@ -110,7 +122,9 @@ fn helm_installs_upgrades_and_uninstalls_it_and_the_catalog_stays() {
     assert_eq!(template["spec"]["template"]["spec"]["terminationGracePeriodSeconds"], 150);
 
     on(&api, &["uninstall", "sp"]).unwrap();
-    for kind in ["role", "rolebinding", "clusterrole", "clusterrolebinding", "service", "serviceaccount"] {
+    for kind in
+        ["role", "rolebinding", "clusterrole", "clusterrolebinding", "service", "serviceaccount", "pdb", "deploy"]
+    {
         let left = api.kubectl(&["get", kind, "-A", "-o", "name", "-l", "app.kubernetes.io/instance=sp"]);
         assert_eq!(left, "", "{kind}");
     }

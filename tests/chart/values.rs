@@ -15,7 +15,12 @@ fn the_chart_is_in_order() {
 #[test]
 fn values_that_cannot_be_right_are_refused_and_named() {
     for (setting, told) in [
-        ("replicas=2", "'replicas' not allowed"),
+        ("replicas=0", "/replicas"),
+        ("replicas=two", "/replicas"),
+        ("guard=false", "/guard"),
+        ("guard.enabled=auto", "/guard/enabled"),
+        ("spread=zones", "/spread"),
+        ("database.password=secret", "'password' not allowed"),
         ("image.repo=x", "'repo' not allowed"),
         ("terminationGracePeriodSeconds=soon", "/terminationGracePeriodSeconds"),
         ("service.port=web", "/service/port"),
@@ -54,6 +59,16 @@ fn values_that_do_not_go_together_are_refused_in_one_sentence() {
         (&["metrics.podMonitor.enabled=true", "metrics.serviceMonitor.enabled=true"][..], "are both enabled"),
         (&["config.daemon.http=none"], "must be 0.0.0.0:PORT or [::]:PORT"),
         (&["config.daemon.http=127.0.0.1:9650"], "must be 0.0.0.0:PORT or [::]:PORT"),
+        (
+            &["replicas=2"],
+            "replicas (2) needs a catalog on PostgreSQL: the SQLite file of config.daemon.catalog is for one",
+        ),
+        (&["config.daemon.catalog=postgres://a:b@db/a"], "name a Secret in database.existingSecret"),
+        (
+            &["config.daemon.catalog=postgres://db/a?sslmode=require&password=b"],
+            "name a Secret in database.existingSecret",
+        ),
+        (&["database.existingSecret=db"], "config.daemon.catalog names none"),
         (&["existingConfigMap=mine", GROUP], "the groups would be ignored"),
         (&["existingConfigMap=mine"], "set terminationGracePeriodSeconds"),
         (&["existingConfigMap=mine", "terminationGracePeriodSeconds=90"], "name them in rbac.namespaces"),

@@ -77,6 +77,11 @@ impl Rig {
     /// Writes the config: these lines below `clusters`, each a name and what it is, and grants what it needs.
     pub fn config(&self, window: &str, more: &str, clusters: &[(&str, &str)]) {
         self.configure(&self.api.account(&self.namespace, "stillpoint"), window, more, clusters);
+        self.grant();
+    }
+
+    /// Grants what the config needs.
+    pub fn grant(&self) {
         let roles = self.run(&["rbac", "--serviceaccount", &format!("{}:stillpoint", self.namespace)]);
         assert_eq!(roles.0, 0, "{}", roles.2);
         self.api.apply(&roles.1);
@@ -94,6 +99,14 @@ impl Rig {
             text.push_str(&format!("      {name}: {{{}}}\n", what.replace("PLACE", &place)));
         }
         std::fs::write(self.path("config.yaml"), text).unwrap();
+    }
+
+    /// Changes the config.
+    pub fn replace(&self, text: &str, with: &str) {
+        let path = self.path("config.yaml");
+        let config = std::fs::read_to_string(&path).unwrap();
+        assert!(config.contains(text), "{config}");
+        std::fs::write(path, config.replace(text, with)).unwrap();
     }
 
     /// Adds to the config: another group.
@@ -255,6 +268,12 @@ impl Rig {
             .block_on(async { Connector::plaintext(Product::Custom).client(&named).pause(LIMIT, LIMIT).await });
         assert_eq!(paused, Answer::Ok);
         member
+    }
+
+    /// Does something to a pod's member.
+    pub fn member<T>(&self, pod: &str, act: impl FnOnce(&SimMember) -> T) -> T {
+        let uid = self.kubectl(&["get", "pod", pod, "-o", "jsonpath={.metadata.uid}"]);
+        act(&self.members.lock().unwrap()[&uid])
     }
 
     /// A pod's process ends, and nothing starts it again.

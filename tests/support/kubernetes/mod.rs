@@ -231,7 +231,7 @@ fn start_controllers(folder: &Path) -> Process {
         "--service-account-private-key-file=accounts.key",
         "--root-ca-file=ca.crt",
         "--controllers=deployment-controller,replicaset-controller,statefulset-controller,namespace-controller,\
-         garbage-collector-controller,serviceaccount-controller",
+         garbage-collector-controller,serviceaccount-controller,disruption-controller",
         "--kube-api-qps=1000",
         "--kube-api-burst=2000",
     ]);

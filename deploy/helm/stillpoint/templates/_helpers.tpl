@@ -53,6 +53,49 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- regexFind "[0-9]+$" (toString .Values.config.daemon.http) }}
 {{- end }}
 
+{{- /* Not empty: the catalog is on PostgreSQL. */}}
+{{- define "stillpoint.postgres" -}}
+{{- regexFind "^postgres(ql)?://" (toString .Values.config.daemon.catalog) }}
+{{- end }}
+
+{{- /* The port in its URL. */}}
+{{- define "stillpoint.databasePort" -}}
+{{- $place := regexReplaceAll "^[a-z]+://([^/?@]*@)?([^/?]*).*$" .Values.config.daemon.catalog "${2}" }}
+{{- regexFind ":[0-9]+$" $place | trimPrefix ":" | default "5432" }}
+{{- end }}
+
+{{- define "stillpoint.kind" -}}
+{{- ternary "Deployment" "StatefulSet" (not (empty (include "stillpoint.postgres" .))) }}
+{{- end }}
+
+{{- define "stillpoint.replicas" -}}
+{{- .Values.replicas | default (ternary 2 1 (not (empty (include "stillpoint.postgres" .)))) }}
+{{- end }}
+
+{{- /* Not empty: there is a guard. */}}
+{{- define "stillpoint.guard" -}}
+{{- if kindIs "bool" .Values.guard.enabled }}
+{{- ternary "yes" "" .Values.guard.enabled }}
+{{- else if not (include "stillpoint.postgres" .) }}yes
+{{- end }}
+{{- end }}
+
+{{- /* How many pods there are in all. */}}
+{{- define "stillpoint.pods" -}}
+{{- add (include "stillpoint.replicas" . | int) (ternary 1 0 (not (empty (include "stillpoint.guard" .)))) }}
+{{- end }}
+
+{{- /* Not empty: a Lease says who leads. */}}
+{{- define "stillpoint.led" -}}
+{{- if or (include "stillpoint.postgres" .) (include "stillpoint.guard" .) .Values.config.daemon.leadership }}yes{{ end }}
+{{- end }}
+
+{{- /* That Lease: the release's, unless the config names another one. */}}
+{{- define "stillpoint.lease" -}}
+{{- $own := dict "namespace" .Release.Namespace "name" (include "stillpoint.fullname" .) }}
+{{- merge (dict) ((.Values.config.daemon.leadership | default dict).kubernetes | default dict) $own | toYaml }}
+{{- end }}
+
 {{- /* A duration of the config, such as 1m30s, in whole seconds, rounded up. */}}
 {{- define "stillpoint.seconds" -}}
 {{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | int64 }}
@@ -79,6 +122,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- define "stillpoint.checks" -}}
 {{- $grace := .Values.terminationGracePeriodSeconds | int64 }}
 {{- $longest := include "stillpoint.longestPause" . | int64 }}
+{{- $replicas := include "stillpoint.replicas" . | int }}
+{{- if and (gt $replicas 1) (not (include "stillpoint.postgres" .)) }}
+{{- fail (printf "replicas (%d) needs a catalog on PostgreSQL: the SQLite file of config.daemon.catalog is for one daemon at a time. Write config.daemon.catalog: postgres://USER@HOST/DATABASE, or leave replicas empty: a guard beside the one daemon then opens what a dead one left closed" $replicas) }}
+{{- end }}
+{{- if regexMatch "^postgres(ql)?://[^/?@]*:[^/?@]*@|[?&]password=" (toString .Values.config.daemon.catalog) }}
+{{- fail "config.daemon.catalog holds a password, which would stand in a ConfigMap: leave it out, and name a Secret in database.existingSecret" }}
+{{- end }}
+{{- if and .Values.database.existingSecret (not (include "stillpoint.postgres" .)) }}
+{{- fail "database.existingSecret is for a catalog on PostgreSQL, and config.daemon.catalog names none" }}
+{{- end }}
 {{- if and $grace (le $grace $longest) (not .Values.existingConfigMap) }}
 {{- fail (printf "terminationGracePeriodSeconds (%d) must be longer than the longest max_pause of config.groups (%d s), or a pod that is told to end is killed before its members are open; leave it empty for max_pause and a minute" $grace $longest) }}
 {{- end }}
