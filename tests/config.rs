@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use stillpoint::cli;
-use stillpoint::config::{self, CatalogPlace, Errors, Files, Loaded, Source};
+use stillpoint::config::{self, CatalogPlace, Config, Errors, Files, Loaded, Source};
 
 /// One file of the corpus; its first lines may say what is laid below it, what variables above it, and how many errors it has.
 struct Case {
@@ -209,7 +209,22 @@ fn what_show_prints_is_the_same_config_again() {
         let loaded = load(&Files::List(vec![path])).unwrap();
         let again = dir.path().join("again.yaml");
         std::fs::write(&again, loaded.view.to_string()).unwrap();
-        assert_eq!(load(&Files::List(vec![again])).unwrap_or_else(|errors| panic!("{errors}")).config, loaded.config);
+        let mut again = load(&Files::List(vec![again])).unwrap_or_else(|errors| panic!("{errors}")).config;
+        hosts_are_shown(&mut again, &loaded.config);
+        assert_eq!(again, loaded.config);
+    }
+}
+
+/// Of URLs whose paths may be secrets only the hosts are shown: these are compared, and the URLs put back.
+fn hosts_are_shown(shown: &mut Config, loaded: &Config) {
+    let beats = shown.groups.iter_mut().filter_map(|(name, group)| {
+        Some((group.heartbeat.as_mut()?, loaded.groups[name].heartbeat.as_ref().expect("it was shown")))
+    });
+    let hooks = shown.webhooks.iter_mut().map(|(name, webhook)| (&mut webhook.url, &loaded.webhooks[name].url));
+    for (shown, url) in beats.chain(hooks) {
+        let path = if url.path() == "/" { "/" } else { "/…" };
+        assert_eq!((shown.authority(), shown.path()), (url.authority(), path));
+        *shown = url.clone();
     }
 }
 

@@ -1,23 +1,33 @@
 //! How long an event takes to be durable, beside a bare write and `fdatasync` on the same disk.
 
 use super::FEW;
+use super::support::postgres::Postgres;
 use super::table::Table;
 use jiff::Timestamp;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use stillpoint::catalog::Catalog;
+use stillpoint::config::CatalogPlace;
 use stillpoint::domain::{Code, Evidence, Member, Reason, Trigger, Verdict};
 use stillpoint::window::{End, Event, Outcome, Plan};
 
 const WINDOWS: usize = 300;
 
-/// Appends the journals of many windows, with a bare write before each event.
+/// Appends the journals of many windows, with a bare write before each event; in a file, and on a server.
 pub fn measure(table: &mut Table) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
-    let mut file = std::fs::File::create(folder.path().join("bare")).expect("a file");
+    on(table, "SQLite", folder.path(), &folder.path().join("catalog.db").into());
+    let server = Server::start();
+    on(table, "PostgreSQL", folder.path(), &server.place());
+}
+
+fn on(table: &mut Table, database: &str, folder: &Path, place: &CatalogPlace) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut file = std::fs::File::create(folder.join("bare")).expect("a file");
     let (bare, appends) = runtime.block_on(async {
-        let catalog = Catalog::open(&folder.path().join("catalog.db").into()).await.expect("a catalog");
+        let catalog = Catalog::open(place).await.expect("a catalog");
         let (mut bare, mut appends) = (Vec::new(), Vec::new());
         for window in 0..WINDOWS {
             let name = format!("bench-{window}");
@@ -32,23 +42,43 @@ pub fn measure(table: &mut Table) {
         }
         (bare, appends)
     });
-    for (name, mut times) in [("4 KiB and fdatasync", bare), ("append", appends)] {
+    for (name, mut times) in [("4 KiB and fdatasync beside it", bare), ("append", appends)] {
         times.sort();
         for percent in [50, 99] {
             let at = times[times.len() * percent / 100].as_secs_f64() * 1e3;
-            table.add(&format!("{name}, p{percent} of {}", times.len()), "ms", &[at], "");
+            table.add(&format!("{database}: {name}, p{percent} of {}", times.len()), "ms", &[at], "");
         }
     }
 }
 
-/// A discarded window of a few members: intent, pauses, opening, verdict.
-pub fn journal(window: &str) -> Vec<Event> {
-    let at = Timestamp::now();
+/// A server of PostgreSQL on the same disk, durable; it ends with this.
+pub struct Server {
+    server: Postgres,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+        // Its user has to get there.
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), mode).expect("the folder's mode");
+        let durable = ["fsync=on", "wal_keep_size=0", "max_wal_size=1GB", "shared_buffers=128MB"];
+        Self { server: Postgres::start_with("catalogs", folder.path(), &durable), _folder: folder }
+    }
+
+    pub fn place(&self) -> CatalogPlace {
+        self.server.url("postgres").parse().expect("a place")
+    }
+}
+
+/// The intent of a window of a few members.
+pub fn intended(window: &str, group: &str, slot: Option<Timestamp>, at: Timestamp) -> Event {
     let plan = Plan {
         window: window.to_owned(),
-        group: "bench".to_owned(),
-        trigger: Trigger::Command,
-        slot: None,
+        group: group.to_owned(),
+        trigger: if slot.is_some() { Trigger::Schedule } else { Trigger::Command },
+        slot,
         started: at,
         hold: Duration::from_secs(10),
         drain: Duration::from_secs(30),
@@ -58,10 +88,16 @@ pub fn journal(window: &str) -> Vec<Event> {
         let address = format!("10.0.0.{index}:60053");
         Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0, pod: None }
     };
+    Event::Intended { plan, evidence: Evidence::Address, members: (0..FEW).map(member).collect() }
+}
+
+/// A discarded window: intent, pauses, opening, verdict.
+pub fn journal(window: &str) -> Vec<Event> {
+    let at = Timestamp::now();
     let reasons = vec![Reason::new(Code::Opened, "told to open")];
     let outcome = Outcome { verdict: Verdict::Discarded, reasons, quiet: None, restore_point: None, closed: None };
     vec![
-        Event::Intended { plan, evidence: Evidence::Address, members: (0..FEW).map(member).collect() },
+        intended(window, "bench", None, at),
         Event::Paused { at },
         Event::Opened { at, ends: vec![End::SeenOpen; FEW] },
         Event::Verdict { outcome },

@@ -1,17 +1,17 @@
 //! A catalog of 100,000 windows: what people ask of it, its start, and how what is old leaves it.
 
 use super::FEW;
-use super::appends::journal;
+use super::appends::{Server, intended, journal};
 use super::program::Place;
 use super::table::Table;
 use jiff::Timestamp;
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
-use std::path::Path;
+use sqlx::{AnyConnection, Connection};
 use std::time::{Duration, Instant};
 use stillpoint::catalog::{Catalog, Stale};
-use stillpoint::domain::{Evidence, Interval, Member, Trigger, Verdict};
+use stillpoint::config::CatalogPlace;
+use stillpoint::domain::{Interval, Verdict};
 use stillpoint::stores::{Capture, Part};
-use stillpoint::window::{End, Event, Outcome, Plan};
+use stillpoint::window::{End, Event, Outcome};
 
 const WINDOWS: i64 = 100_000;
 const ROUNDS: usize = 20;
@@ -19,33 +19,48 @@ const STARTS: usize = 5;
 /// Four an hour: about three years.
 const APART: i64 = 900;
 
-/// Makes the catalog, and measures on it.
+/// Makes the catalog, and measures on it; in a file, and on a server.
 pub fn measure(table: &mut Table) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let place = place();
+    on(table, "SQLite", &place, &place.path("catalog.db").into());
+    let (server, place) = (Server::start(), self::place());
+    let config = place.path("config.yaml");
+    let text = std::fs::read_to_string(&config).expect("the config");
+    let file = format!("sqlite://{}", place.path("catalog.db").display());
+    let socket = place.path("stillpoint.sock");
+    let text = text.replace(&file, &format!("{}\n  socket: {}", server.place(), socket.display()));
+    std::fs::write(&config, text).expect("the config is written");
+    on(table, "PostgreSQL", &place, &server.place());
+}
+
+fn place() -> Place {
     let place = Place::over("1h", "2s", "      all: {product: custom, addresses: [\"127.0.0.1:1\"]}\n");
-    let (path, config) = (place.path("catalog.db"), place.path("config.yaml"));
+    let config = place.path("config.yaml");
     let text = std::fs::read_to_string(&config).expect("the config");
     std::fs::write(&config, text.replace("groups:\n", "  history: none\ngroups:\n")).expect("the config is written");
-    runtime.block_on(make(&path));
-    let size = std::fs::metadata(&path).expect("the file").len();
-    #[allow(clippy::cast_precision_loss, reason = "a size to read")]
-    table.add("100,000 windows: the file", "MiB", &[size as f64 / 1_048_576.0], "");
-    runtime.block_on(asked(table, &path));
+    place
+}
+
+fn on(table: &mut Table, database: &str, place: &Place, catalog: &CatalogPlace) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(make(catalog));
+    runtime.block_on(asked(table, database, catalog));
     let ready: Vec<f64> = (0..STARTS).map(|_| place.ready_after()).collect();
-    table.add("100,000 windows: ready", "ms", &ready, "1,000");
-    runtime.block_on(pruned(table, &path));
+    table.add(&format!("{database}, 100,000 windows: ready"), "ms", &ready, "1,000");
+    runtime.block_on(pruned(table, database, catalog));
 }
 
 /// One window by the catalog itself, and its likes by SQL.
-async fn make(path: &Path) {
-    let catalog = Catalog::open(&path.to_path_buf().into()).await.expect("a catalog");
+async fn make(place: &CatalogPlace) {
+    let catalog = Catalog::open(place).await.expect("a catalog");
     catalog.capture("template", "tables", &capture()).await.expect("a capture");
     for (number, event) in (0..).zip(consistent()) {
         catalog.append("template", number, &event).await.expect("an append");
     }
     catalog.close().await.expect("it closes");
-    let mut connection = raw(path).await;
-    const NUMBERS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)";
+    let mut connection = raw(place).await;
+    const NUMBERS: &str =
+        "WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1)";
     let name = "replace(body, 'template', 'w-' || i)";
     for copying in [
         format!(
@@ -70,17 +85,24 @@ async fn make(path: &Path) {
         let copying = sqlx::query(sqlx::AssertSqlSafe(copying)).bind(WINDOWS);
         copying.execute(&mut connection).await.expect("copies");
     }
+    // As a server does by itself after a while.
+    sqlx::query("ANALYZE").execute(&mut connection).await.expect("statistics");
 }
 
-async fn raw(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(path).connect().await.expect("a connection")
+async fn raw(place: &CatalogPlace) -> AnyConnection {
+    sqlx::any::install_default_drivers();
+    AnyConnection::connect(&place.to_string()).await.expect("a connection")
 }
 
-async fn asked(table: &mut Table, path: &Path) {
+async fn asked(table: &mut Table, database: &str, place: &CatalogPlace) {
+    let reader = Catalog::read(place).await.expect("a catalog");
+    #[allow(clippy::cast_precision_loss, reason = "a size to read")]
+    let size = reader.size_bytes().await.expect("its size") as f64 / 1_048_576.0;
+    table.add(&format!("{database}, 100,000 windows: its size"), "MiB", &[size], "");
     let (mut open, mut list, mut page) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let catalog = Catalog::open(&path.to_path_buf().into()).await.expect("a catalog");
+        let catalog = Catalog::open(place).await.expect("a catalog");
         catalog.open_windows().await.expect("the open windows");
         open.push(millis(begun));
         let begun = Instant::now();
@@ -93,14 +115,14 @@ async fn asked(table: &mut Table, path: &Path) {
         page.push(millis(begun));
         catalog.close().await.expect("it closes");
     }
-    table.add("100,000 windows: list", "ms", &list, "10");
-    table.add("100,000 windows: page", "ms", &page, "50");
-    table.add("100,000 windows: open", "ms", &open, "1,000");
+    table.add(&format!("{database}, 100,000 windows: list"), "ms", &list, "10");
+    table.add(&format!("{database}, 100,000 windows: page"), "ms", &page, "50");
+    table.add(&format!("{database}, 100,000 windows: open"), "ms", &open, "1,000");
 }
 
 /// Half of them leave, while others are written.
-async fn pruned(table: &mut Table, path: &Path) {
-    let catalog = Catalog::open(&path.to_path_buf().into()).await.expect("a catalog");
+async fn pruned(table: &mut Table, database: &str, place: &CatalogPlace) {
+    let catalog = Catalog::open(place).await.expect("a catalog");
     let before = now().checked_sub(Duration::from_secs(WINDOWS.unsigned_abs() * APART.unsigned_abs() / 2));
     let before = before.expect("an instant");
     let begun = Instant::now();
@@ -110,10 +132,20 @@ async fn pruned(table: &mut Table, path: &Path) {
     transactions.sort_by(f64::total_cmp);
     let part = |times: &[f64], percent: usize| times[(times.len() * percent / 100).min(times.len() - 1)];
     for percent in [50, 99, 100] {
-        table.add(&format!("pruning: a transaction, p{percent}"), "ms", &[part(&transactions, percent)], "");
-        table.add(&format!("pruning: an append meanwhile, p{percent}"), "ms", &[part(&appends, percent)], "");
+        table.add(
+            &format!("{database}, pruning: a transaction, p{percent}"),
+            "ms",
+            &[part(&transactions, percent)],
+            "",
+        );
+        table.add(
+            &format!("{database}, pruning: an append meanwhile, p{percent}"),
+            "ms",
+            &[part(&appends, percent)],
+            "",
+        );
     }
-    table.add(&format!("pruning: all {gone} windows"), "s", &[all.as_secs_f64()], "");
+    table.add(&format!("{database}, pruning: all {gone} windows"), "s", &[all.as_secs_f64()], "");
     catalog.integrity_check().await.expect("it is whole");
 }
 
@@ -176,20 +208,6 @@ fn capture() -> Capture {
 /// A consistent window of a few members.
 fn consistent() -> Vec<Event> {
     let at = now();
-    let plan = Plan {
-        window: "template".to_owned(),
-        group: "group-0".to_owned(),
-        trigger: Trigger::Schedule,
-        slot: Some(at),
-        started: at,
-        hold: Duration::from_secs(10),
-        drain: Duration::from_secs(30),
-        max_pause: Duration::from_secs(60),
-    };
-    let member = |index: usize| {
-        let address = format!("10.0.0.{index}:60053");
-        Member { cluster: "orders".to_owned(), name: address.clone(), address, stage: 0, pod: None }
-    };
     let quiet = Interval { start: at, end: at + Duration::from_secs(10) };
     let outcome = Outcome {
         verdict: Verdict::Consistent,
@@ -199,7 +217,7 @@ fn consistent() -> Vec<Event> {
         closed: Some(Duration::from_secs(11)),
     };
     vec![
-        Event::Intended { plan, evidence: Evidence::Address, members: (0..FEW).map(member).collect() },
+        intended("template", "group-0", Some(at), at),
         Event::Paused { at },
         Event::HoldOver { quiet },
         Event::Opened { at, ends: vec![End::SeenOpen; FEW] },

@@ -177,6 +177,15 @@ impl Reader {
         row.map(SlotRow::try_from).transpose()
     }
 
+    /// The schedule that the group's slots were last planned by; none: none since it last had no schedule.
+    ///
+    /// # Errors
+    /// The disk.
+    pub async fn planned_by(&self, group: &str) -> Result<Option<String>, CatalogError> {
+        let row: Option<(String,)> = self.one("read a schedule", sql::PLANNED_BY, &[group.into()]).await?;
+        Ok(row.map(|(schedule,)| schedule))
+    }
+
     /// The group's newest restore point.
     ///
     /// # Errors

@@ -13,12 +13,12 @@ impl Catalog {
     /// Records the group's next scheduled instant, so that one that passes while no daemon runs is found later.
     /// To be called while it is still to come: whatever else was planned belongs to a schedule or a clock that was
     /// changed, and is forgotten; and one that was missed or skipped before its time is planned once more.
-    /// True: it was not planned before, nor taken.
+    /// True: it was not planned before, nor taken. The schedule is kept with it, see [`super::Reader::planned_by`].
     ///
     /// # Errors
     /// The disk, or a later epoch.
-    pub async fn plan_slot(&self, group: &str, slot: Timestamp) -> Result<bool, CatalogError> {
-        let (group, epoch) = (group.to_owned(), self.epoch());
+    pub async fn plan_slot(&self, group: &str, slot: Timestamp, schedule: &str) -> Result<bool, CatalogError> {
+        let (group, schedule, epoch) = (group.to_owned(), schedule.to_owned(), self.epoch());
         self.change(
             "plan a slot",
             Box::new(move |connection| {
@@ -29,6 +29,8 @@ impl Catalog {
                         .execute(&mut *connection)
                         .await
                         .during("plan a slot")?;
+                    let by = sqlx::query(sql::PLAN_BY).bind(&group).bind(schedule);
+                    by.execute(&mut *connection).await.during("plan a slot")?;
                     set(connection, "plan a slot", sql::PLAN_SLOT, &group, slot, epoch).await
                 })
             }),
@@ -36,7 +38,8 @@ impl Catalog {
         .await
     }
 
-    /// Takes back what is planned later than `now`: what no schedule has any more was not missed. True: there was some.
+    /// Takes back what is planned later than `now`: what no schedule has any more was not missed; nor will be what any
+    /// schedule has from here on until it plans. True: there was some.
     ///
     /// # Errors
     /// The disk, or a later epoch.
@@ -47,6 +50,8 @@ impl Catalog {
             DURING,
             Box::new(move |connection| {
                 Box::pin(async move {
+                    let by = sqlx::query(sql::PLANNED_BY_NONE).bind(&group);
+                    by.execute(&mut *connection).await.during(DURING)?;
                     let query = sqlx::query(sql::UNPLAN_SLOTS).bind(&group).bind(now.as_microsecond());
                     Ok(query.execute(connection).await.during(DURING)?.rows_affected() > 0)
                 })

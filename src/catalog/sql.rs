@@ -101,6 +101,10 @@ pub(super) const PLAN_SLOT: &str = "INSERT INTO slots (group_name, slot, state, 
      VALUES ($1, $2, 'planned', 0, $3) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'planned', epoch = excluded.epoch \
      WHERE slots.state IN ('missed', 'skipped')";
+pub(super) const PLAN_BY: &str = "INSERT INTO plans (group_name, schedule) VALUES ($1, $2) \
+     ON CONFLICT (group_name) DO UPDATE SET schedule = excluded.schedule";
+pub(super) const PLANNED_BY: &str = "SELECT schedule FROM plans WHERE group_name = $1";
+pub(super) const PLANNED_BY_NONE: &str = "DELETE FROM plans WHERE group_name = $1";
 pub(super) const UNPLAN_OTHERS: &str = "DELETE FROM slots WHERE group_name = $1 AND slot <> $2 AND state = 'planned'";
 pub(super) const UNPLAN_SLOTS: &str = "DELETE FROM slots WHERE group_name = $1 AND state = 'planned' AND slot > $2";
 pub(super) const START_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \

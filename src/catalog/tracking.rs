@@ -131,7 +131,8 @@ impl Begin {
         }
         for rows in rows.chunks(ROWS) {
             let statement = format!("{}{}{}", sql::INSERT_COPIES, sql::rows(rows.len(), 11), sql::UNLESS_THERE);
-            let mut insert = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+            // Prepared once for all that are full.
+            let mut insert = sqlx::query(AssertSqlSafe(statement)).persistent(rows.len() == ROWS);
             for (copy, body) in rows {
                 insert = insert
                     .bind(&track.window)

@@ -75,6 +75,9 @@ fn default(table: &mut Table, key: &str, value: &str) {
 /// Keys whose null says none.
 const NULLABLE: [&str; 5] = ["http", "coverage_interval", "history", "coordinator", "metadata"];
 
+/// Keys of URLs whose paths may be as good as passwords.
+const SECRET_PATHS: [&str; 2] = ["url", "heartbeat"];
+
 /// Puts the built-in defaults where nobody wrote anything.
 fn fill(merged: &mut Value, config: &Config) {
     let ValueKind::Table(root) = &mut merged.kind else { return };
@@ -260,6 +263,9 @@ impl Drawing<'_> {
             }
             // Null says "the default", and where there is none the key is as good as not written.
             ValueKind::Nil if !NULLABLE.contains(&key) => {}
+            ValueKind::String(url) if SECRET_PATHS.contains(&key) => {
+                self.push(format!("{front} {}", yaml::scalar(&without_path(&hide(url)))), value, path);
+            }
             _ => self.push(format!("{front} {}", leaf(value)), value, path),
         }
     }
@@ -295,5 +301,28 @@ fn leaf(value: &Value) -> String {
         ValueKind::String(text) if value.origin().is_some() => yaml::scalar(&hide(text)),
         // Numbers, and defaults, which are stored as their own YAML.
         other => other.to_string(),
+    }
+}
+
+/// Replaces what comes behind the host of a URL.
+fn without_path(url: &str) -> String {
+    let host = url.find("://").map_or(0, |scheme| scheme + 3);
+    match url[host..].find(['/', '?', '#']) {
+        Some(path) if url.len() > host + path + 1 => format!("{}/…", &url[..host + path]),
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_path;
+
+    #[test]
+    fn of_urls_that_may_hold_secrets_the_host_is_shown() {
+        assert_eq!(without_path("https://hooks.example:8443/services/T0/B0"), "https://hooks.example:8443/…");
+        assert_eq!(without_path("https://hooks.example?key=1"), "https://hooks.example/…");
+        assert_eq!(without_path("https://hooks.example/"), "https://hooks.example/");
+        assert_eq!(without_path("https://hooks.example"), "https://hooks.example");
+        assert_eq!(without_path("hooks/secret"), "hooks/…", "it would be refused, but not shown");
     }
 }

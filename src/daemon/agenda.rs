@@ -5,8 +5,9 @@
 
 use crate::config::{Schedule, WindowSettings};
 use crate::domain::{Code, Now, Reason};
-use crate::slots::Skip;
+use crate::slots::{Skip, Slots};
 use jiff::Timestamp;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A slot that is this far in the past when its turn comes was missed.
@@ -34,6 +35,17 @@ pub enum Turn {
     Wait { slot: Timestamp, until: Timestamp },
     /// There is no further slot.
     Over,
+}
+
+/// What a process that is gone left of a group's slots.
+#[derive(Debug, Clone, Default)]
+pub struct Left {
+    /// Those that it had planned, and begun no window for.
+    pub planned: Vec<Timestamp>,
+    /// The latest one up to now, whatever became of it.
+    pub last: Option<Timestamp>,
+    /// The schedule that planned, as [`Slots`] shows itself.
+    pub schedule: Option<String>,
 }
 
 /// A group's slots, one after another.
@@ -88,6 +100,23 @@ impl Agenda {
             Some(skip) => Turn::Passed(vec![(slot, Fate::Skipped(reason(skip)))]),
             None => Turn::Begin(slot),
         }
+    }
+
+    /// The slots that passed while no daemon ran, oldest first. Since when another schedule than the one that planned is
+    /// in force is not known: of those only the slot that was planned passed, and none if the old one was suspended.
+    #[must_use]
+    pub fn passed_without_daemon(&self, left: &Left, now: Timestamp) -> Vec<Timestamp> {
+        let slots = &self.schedule.slots;
+        let by = left.schedule.as_deref();
+        let resumed = !slots.suspend && by == Some(&Slots { suspend: true, ..slots.clone() }.to_string());
+        let mut passed: BTreeSet<Timestamp> =
+            left.planned.iter().copied().filter(|slot| *slot <= now && !resumed).collect();
+        // A slot is planned when the one before it is decided: if that one is still to come, none passed before it.
+        let ahead = left.planned.iter().any(|slot| *slot > now);
+        if let Some(last) = left.last.filter(|_| !ahead && by == Some(&slots.to_string())) {
+            passed.extend(slots.passed(last, now, MOST_MISSED));
+        }
+        passed.into_iter().collect()
     }
 
     /// What becomes of slots that passed, oldest first. At most one of them still runs.

@@ -55,13 +55,15 @@ struct Life {
     /// When each window began, and for which slot.
     ran: Vec<(Timestamp, Timestamp)>,
     planned: Option<Timestamp>,
+    /// The schedule that planned.
+    planned_by: Option<String>,
 }
 
 impl Life {
     fn new(schedule: Schedule) -> Self {
         let now = Now { mono: Duration::ZERO, wall: at(0) };
         let agenda = Agenda::new(schedule.clone(), &WINDOW, now);
-        Self { schedule, agenda, now, slots: BTreeMap::new(), ran: Vec::new(), planned: None }
+        Self { schedule, agenda, now, slots: BTreeMap::new(), ran: Vec::new(), planned: None, planned_by: None }
     }
 
     /// Both clocks go on, and the daemon looks as often as it does.
@@ -79,6 +81,7 @@ impl Life {
                             *kept = Kept::Planned;
                         }
                         self.planned = Some(slot);
+                        self.planned_by = Some(self.schedule.slots.to_string());
                     }
                     let left = Duration::try_from(until.duration_since(self.now.wall)).unwrap();
                     left.min(LOOK).min(end - self.now.mono)
@@ -132,15 +135,12 @@ impl Life {
         self.planned = None;
         let now = self.now.wall;
         self.agenda = Agenda::new(self.schedule.clone(), &WINDOW, self.now);
-        let planned = |wanted: bool| {
-            let is = move |slot: &Timestamp| (*slot <= now) == wanted;
-            self.slots.iter().filter(move |(slot, kept)| **kept == Kept::Planned && is(slot)).map(|(slot, _)| *slot)
+        let left = Left {
+            planned: self.of(Kept::Planned),
+            last: self.slots.keys().rev().find(|slot| **slot <= now).copied(),
+            schedule: self.planned_by.clone(),
         };
-        let mut passed: Vec<Timestamp> = planned(true).collect();
-        let last = self.slots.keys().rev().find(|slot| **slot <= now).copied();
-        if let (None, Some(last)) = (planned(false).next(), last) {
-            passed.extend(self.schedule.slots.passed(last, now, MOST_MISSED));
-        }
+        let passed = self.agenda.passed_without_daemon(&left, now);
         let reason = Reason::new(Code::NotRunning, "no daemon ran");
         let fates = self.agenda.fates(&passed, &reason, now);
         let took = self.settle(fates);
@@ -168,6 +168,49 @@ fn slots_that_pass_while_no_daemon_runs_are_missed() {
     assert_eq!(life.of(Kept::Missed), [at(7200), at(10_800), at(14_400), at(18_000), at(21_600)]);
     life.live(3600);
     assert_eq!(life.ran.last(), Some(&(at(7 * 3600 - 120), at(7 * 3600))));
+}
+
+#[test]
+fn after_a_restart_with_another_schedule_only_the_slot_that_was_planned_was_missed() {
+    let mut life = Life::new(schedule("0 * * * *", false));
+    life.live(3700);
+    // It has every slot of the other one.
+    life.schedule = schedule("*/10 * * * *", false);
+    life.die(5 * 3600);
+    assert_eq!(life.of(Kept::Missed), [at(7200)]);
+    life.live(600);
+    life.die(1800);
+    assert_eq!(life.of(Kept::Missed).len(), 1 + 3, "the same schedule again: all of its slots were");
+}
+
+#[test]
+fn slots_of_a_suspended_schedule_were_not_missed_when_it_is_resumed_while_no_daemon_runs() {
+    let mut still = schedule("0 * * * *", false);
+    still.slots.suspend = true;
+    let mut life = Life::new(still);
+    life.live(3700);
+    life.schedule = schedule("0 * * * *", false);
+    life.die(5 * 3600);
+    assert_eq!((life.of(Kept::Missed), life.of(Kept::Skipped)), (vec![], vec![at(3600)]));
+    life.live(3600);
+    assert_eq!(life.of(Kept::Ran), [at(7 * 3600)]);
+}
+
+#[test]
+fn a_schedule_tells_itself_from_every_other_one() {
+    let mut slots = schedule("0 3 * * *", false).slots;
+    assert_eq!(slots.to_string(), "0 3 * * * Europe/Berlin");
+    slots.jitter = Duration::from_secs(300);
+    slots.suspend = true;
+    slots.blackouts = vec![
+        Blackout::Once { from: at(0), until: at(3600) },
+        Blackout::Every { cron: Box::new(Cron::parse("0 0 * * 6").unwrap()), length: Duration::from_secs(86_400) },
+    ];
+    assert_eq!(
+        slots.to_string(),
+        "0 3 * * * Europe/Berlin jitter 300s without 2026-11-26T00:00:00Z/2026-11-26T01:00:00Z \
+         without 86400s from 0 0 * * 6 suspended"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What happens at a slot: windows, until one is consistent or the slot is given up.
 
 use super::Service;
-use super::agenda::{Agenda, Fate, MOST_MISSED, Turn};
+use super::agenda::{Agenda, Fate, Left, Turn};
 use super::current::Current;
 use super::schedule::Clockwork;
 use crate::catalog::{CatalogError, SlotState};
@@ -11,7 +11,6 @@ use crate::engine::Order;
 use crate::observe::metrics::Ended;
 use crate::slots::Skip;
 use jiff::Timestamp;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How long after a failed query the schedule is tried again.
@@ -122,40 +121,32 @@ impl Slots<'_> {
         if !since_start {
             return agenda;
         }
-        let passed = loop {
-            match self.passed_without_daemon(now.wall).await {
-                Ok(passed) => break passed,
+        let left = loop {
+            match self.left(now.wall).await {
+                Ok(left) => break left,
                 Err(error) => self.catalog_failed(&error).await,
             }
         };
+        let passed = agenda.passed_without_daemon(&left, now.wall);
         let not_running = Reason::new(Code::NotRunning, "no daemon ran at the slot");
         self.settle(agenda.fates(&passed, &not_running, now.wall)).await;
         agenda
     }
 
-    /// Ends what a dead process left of slots, and answers with those that passed without a window, oldest first.
-    async fn passed_without_daemon(&self, now: Timestamp) -> Result<Vec<Timestamp>, CatalogError> {
+    /// Ends what a dead process left of slots, and answers with what is still to be decided.
+    async fn left(&self, now: Timestamp) -> Result<Left, CatalogError> {
         let (catalog, name) = (&self.service.engine.catalog, &self.group.name);
-        let mut passed = BTreeSet::new();
-        let mut ahead = false;
+        let mut left = Left { schedule: catalog.planned_by(name).await?, ..Left::default() };
         for row in catalog.unfinished_slots(name).await? {
             // It may have died after it took the slot and before a window was begun: the slot may still come.
-            let planned = row.state != SlotState::Running || catalog.release_slot(name, row.slot).await?;
-            if !planned {
-                catalog.finish_slot(name, row.slot).await?;
-            } else if row.slot <= now {
-                passed.insert(row.slot);
+            if row.state != SlotState::Running || catalog.release_slot(name, row.slot).await? {
+                left.planned.push(row.slot);
             } else {
-                ahead = true;
+                catalog.finish_slot(name, row.slot).await?;
             }
         }
-        // A slot is planned when the one before it is decided: if that one is still to come, none passed before it. And
-        // one that this schedule does not have was another one's: since when this one is in force is not known.
-        let last = catalog.last_slot(name, now).await?.filter(|last| self.schedule.slots.has(last.slot));
-        if let (false, Some(last)) = (ahead, last) {
-            passed.extend(self.schedule.slots.passed(last.slot, now, MOST_MISSED));
-        }
-        Ok(passed.into_iter().collect())
+        left.last = catalog.last_slot(name, now).await?.map(|last| last.slot);
+        Ok(left)
     }
 
     async fn plan(&self, slot: Timestamp) {
@@ -164,7 +155,7 @@ impl Slots<'_> {
         // The slot before it may have been decided before its time, in its lead.
         let next = slots.next_run(slot - Duration::from_secs(1));
         engine.metrics.scheduled(&self.group.name, next, slots.expected_interval(now));
-        if let Err(error) = engine.catalog.plan_slot(&self.group.name, slot).await {
+        if let Err(error) = engine.catalog.plan_slot(&self.group.name, slot, &slots.to_string()).await {
             self.catalog_failed(&error).await;
         }
     }

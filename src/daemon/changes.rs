@@ -44,16 +44,33 @@ impl Changes {
 }
 
 fn parts(old: &Group, new: &Group) -> Vec<String> {
+    // All of them, so that none is forgotten.
+    let Group {
+        name: _,
+        schedule,
+        objective,
+        window,
+        closed_budget,
+        coverage,
+        ignore,
+        clusters,
+        stores,
+        keep,
+        heartbeat,
+    } = old;
     let parts = [
-        ("schedule", old.schedule != new.schedule),
-        ("window", old.window != new.window),
-        ("clusters", old.clusters != new.clusters),
-        ("stores", old.stores != new.stores),
-        ("keep", old.keep != new.keep),
-        ("coverage", (old.coverage, &old.ignore) != (new.coverage, &new.ignore)),
+        ("schedule", *schedule != new.schedule),
+        ("objective", *objective != new.objective),
+        ("window", *window != new.window),
+        ("closed_budget", *closed_budget != new.closed_budget),
+        ("coverage", *coverage != new.coverage),
+        ("ignore", *ignore != new.ignore),
+        ("clusters", *clusters != new.clusters),
+        ("stores", *stores != new.stores),
+        ("keep", *keep != new.keep),
+        ("heartbeat", *heartbeat != new.heartbeat),
     ];
-    let changed: Vec<String> = parts.iter().filter(|(_, is)| *is).map(|(part, _)| (*part).to_owned()).collect();
-    if changed.is_empty() { vec!["settings".to_owned()] } else { changed }
+    parts.into_iter().filter(|(_, is)| *is).map(|(part, _)| part.to_owned()).collect()
 }
 
 impl fmt::Display for Changes {

@@ -1,5 +1,6 @@
 use super::*;
-use crate::config::{Files, load};
+use crate::config::{Coverage, Files, load};
+use std::time::Duration;
 
 const GROUP: &str = "{schedule: {cron: '0 3 * * *'}, clusters: {c: {product: custom, addresses: ['127.0.0.1:1']}}}";
 
@@ -40,6 +41,22 @@ fn groups_that_come_go_and_change_are_named_with_their_parts() {
     assert_eq!((&changes.added[..], &changes.removed[..]), (&["d".to_owned()][..], &["c".to_owned()][..]));
     assert_eq!(changes.to_string(), "added d; removed c; changed a (schedule, window, stores)");
     assert!(!changes.daemon);
+}
+
+#[test]
+fn every_part_of_a_group_is_named() {
+    let old = loaded(&groups(&["a"])).config;
+    let told = |change: fn(&mut Group)| {
+        let mut new = old.clone();
+        change(new.groups.get_mut("a").unwrap());
+        Changes::between(&old, &new).to_string()
+    };
+    assert_eq!(told(|group| group.objective = Some(Duration::from_secs(60))), "changed a (objective)");
+    assert_eq!(told(|group| group.closed_budget = Some(Duration::from_secs(60))), "changed a (closed_budget)");
+    assert_eq!(told(|group| group.ignore.push("batch-*".into())), "changed a (ignore)");
+    assert_eq!(told(|group| group.coverage = Coverage::Warn), "changed a (coverage)");
+    let heart = loaded(&groups(&["a"]).replacen('{', "{heartbeat: 'http://127.0.0.1/beat', ", 1)).config;
+    assert_eq!(Changes::between(&old, &heart).to_string(), "changed a (heartbeat)");
 }
 
 #[test]

@@ -6,7 +6,6 @@
 use super::changes::{Changes, fixed};
 use crate::config::{Files, Loaded, glance};
 use crate::engine::Engine;
-use crate::observe::config::Reloaded;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,20 +147,18 @@ impl Reloads {
         (self.fingerprint, self.refused) = (loaded.fingerprint, false);
         // Kubeconfigs are read anew by that, also where nothing changed.
         self.engine.take_up(Arc::new(loaded.config));
-        let (metrics, now) = (&self.engine.metrics, self.engine.clock.now().wall);
+        self.engine.metrics.config_reloaded(!changes.is_empty(), &self.fingerprint, self.engine.clock.now().wall);
         if changes.is_empty() {
-            metrics.config_reloaded(Reloaded::Unchanged, &self.fingerprint, now);
             tracing::info!("the config was read again: {changes}");
             return Outcome::Unchanged;
         }
-        metrics.config_reloaded(Reloaded::Applied, &self.fingerprint, now);
         tracing::info!("the new config is taken up: {changes}");
         Outcome::Applied { changes }
     }
 
     fn refuse(&mut self, message: String) -> Outcome {
         self.refused = true;
-        self.engine.metrics.config_reloaded(Reloaded::Refused, &self.fingerprint, self.engine.clock.now().wall);
+        self.engine.metrics.config_refused();
         let faults = message.lines().collect::<Vec<_>>().join(" | ");
         tracing::error!("the new config is refused, the old one goes on: {faults}");
         Outcome::Refused { message }

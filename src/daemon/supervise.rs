@@ -30,8 +30,6 @@ pub(super) struct Supervisor {
     stops: BTreeMap<Task, CancellationToken>,
     /// The groups whose metrics are there, as they were then.
     seeded: BTreeMap<String, Group>,
-    /// The config whose receivers alone are told.
-    told: Option<Arc<Config>>,
     /// Whether the first tasks were started.
     begun: bool,
 }
@@ -46,7 +44,6 @@ impl Supervisor {
             running: BTreeMap::new(),
             stops: BTreeMap::new(),
             seeded: seeded.groups.clone(),
-            told: None,
             begun: false,
         }
     }
@@ -54,12 +51,16 @@ impl Supervisor {
     /// Runs until a task dies, and answers with its end. `ready` is called when the first tasks run.
     pub async fn run(mut self, ready: impl FnOnce(&Config)) -> JoinError {
         let mut environments = self.service.engine.environments();
+        // So is the first one.
+        environments.mark_changed();
         let mut ready = Some(ready);
         loop {
-            let config = environments.borrow_and_update().config().clone();
-            if self.told.as_ref().is_none_or(|told| !Arc::ptr_eq(told, &config)) {
+            let (is_new, config) = {
+                let finder = environments.borrow_and_update();
+                (finder.has_changed(), finder.config().clone())
+            };
+            if is_new {
                 self.forget_receivers(&config).await;
-                self.told = Some(config.clone());
             }
             let failed = match self.reconcile(&config).await {
                 Ok(()) => false,

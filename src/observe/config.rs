@@ -6,24 +6,7 @@ use jiff::Timestamp;
 use prometheus::{Gauge, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 /// What came of reading the config again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reloaded {
-    Applied,
-    Refused,
-    Unchanged,
-}
-
-impl Reloaded {
-    const ALL: [Self; 3] = [Self::Applied, Self::Refused, Self::Unchanged];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Applied => "applied",
-            Self::Refused => "refused",
-            Self::Unchanged => "unchanged",
-        }
-    }
-}
+const OUTCOMES: [&str; 3] = ["applied", "refused", "unchanged"];
 
 /// The part of [`Metrics`] that is about the config.
 #[derive(Debug)]
@@ -42,8 +25,8 @@ impl Configs {
             success: keep(registry, Gauge::with_opts(opts(&d::CONFIG_SUCCESS))?)?,
             info: keep(registry, IntGaugeVec::new(opts(&d::CONFIG_INFO), d::CONFIG_INFO.labels)?)?,
         };
-        for outcome in Reloaded::ALL {
-            configs.reloads.with_label_values(&[outcome.name()]);
+        for outcome in OUTCOMES {
+            configs.reloads.with_label_values(&[outcome]);
         }
         Ok(configs)
     }
@@ -62,13 +45,16 @@ impl Metrics {
         self.configs.runs(fingerprint, now);
     }
 
-    /// What came of reading the config again; `fingerprint` is of the one that runs now.
-    pub fn config_reloaded(&self, outcome: Reloaded, fingerprint: &str, now: Timestamp) {
-        self.configs.reloads.with_label_values(&[outcome.name()]).inc();
-        match outcome {
-            Reloaded::Refused => self.configs.successful.set(0),
-            Reloaded::Applied | Reloaded::Unchanged => self.configs.runs(fingerprint, now),
-        }
+    /// The config was read again, and is what runs now; `changed`: it was not before.
+    pub fn config_reloaded(&self, changed: bool, fingerprint: &str, now: Timestamp) {
+        self.configs.reloads.with_label_values(&[if changed { "applied" } else { "unchanged" }]).inc();
+        self.configs.runs(fingerprint, now);
+    }
+
+    /// The config was read again, and the old one goes on.
+    pub fn config_refused(&self) {
+        self.configs.reloads.with_label_values(&["refused"]).inc();
+        self.configs.successful.set(0);
     }
 
     /// What was refused is there no more: the files are again what runs.
@@ -104,7 +90,7 @@ mod tests {
                 "reloads_total{outcome=\"unchanged\"} 0",
             ]
         );
-        metrics.config_reloaded(Reloaded::Refused, "aaa", at(1_005));
+        metrics.config_refused();
         assert_eq!(
             lines(&metrics)[..5],
             [
@@ -115,12 +101,12 @@ mod tests {
                 "reloads_total{outcome=\"refused\"} 1",
             ]
         );
-        metrics.config_reloaded(Reloaded::Applied, "bbb", at(1_010));
+        metrics.config_reloaded(true, "bbb", at(1_010));
         assert_eq!(
             lines(&metrics)[..3],
             ["info{hash=\"bbb\"} 1", "last_reload_success_timestamp_seconds 1010", "last_reload_successful 1"]
         );
-        metrics.config_reloaded(Reloaded::Refused, "bbb", at(1_015));
+        metrics.config_refused();
         metrics.config_stands();
         assert_eq!(lines(&metrics)[2], "last_reload_successful 1", "the files are what runs again");
     }

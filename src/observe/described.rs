@@ -149,7 +149,7 @@ metrics! {
     CATALOG_ERRORS: Counter "stillpoint_catalog_errors_total" &[], "errors",
         "Catalog operations that failed or stalled.";
     CATALOG_SIZE: Gauge "stillpoint_catalog_size_bytes" &[], "bytes",
-        "The size of the catalog's files; absent until it was measured.";
+        "The size of the catalog: its file, or its tables and indexes in PostgreSQL; absent until it was measured.";
     READY: Gauge "stillpoint_ready" &[], "0 or 1",
         "Whether /readyz says ready.";
     LOOP_ALIVE: Gauge "stillpoint_loop_alive" &[], "0 or 1",

@@ -388,7 +388,7 @@ impl Metrics {
         self.catalog_errors.inc();
     }
 
-    /// The size of the catalog's files.
+    /// The size of the catalog.
     pub fn catalog_size(&self, bytes: u64) {
         self.catalog_size.with_label_values(NO_LABELS).set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

@@ -4,6 +4,7 @@ use super::{Cron, earlier};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{AmbiguousOffset, TimeZone};
+use std::fmt;
 use std::time::Duration;
 
 /// A time in which no slot runs. Its end is outside.
@@ -18,6 +19,15 @@ pub enum Blackout {
         cron: Box<Cron>,
         length: Duration,
     },
+}
+
+impl fmt::Display for Blackout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Once { from, until } => write!(f, "{from}/{until}"),
+            Self::Every { cron, length } => write!(f, "{}s from {cron}", length.as_secs()),
+        }
+    }
 }
 
 impl Blackout {

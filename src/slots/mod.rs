@@ -27,6 +27,7 @@ pub use zone::{Mark, month_of, zone, zones};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
+use std::fmt;
 use std::time::Duration;
 
 /// How many slots of a blackout are passed over in search of one outside, before the search is given up.
@@ -74,6 +75,21 @@ pub struct Standing {
     pub offset: Offset,
     /// None: its time exists once.
     pub mark: Option<Mark>,
+}
+
+impl fmt::Display for Slots {
+    /// All that tells it from a group's other schedules; kept in the catalog.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { cron, time_zone, jitter, seed: _, blackouts, suspend } = self;
+        write!(f, "{cron} {}", time_zone.iana_name().unwrap_or("unknown"))?;
+        if !jitter.is_zero() {
+            write!(f, " jitter {}s", jitter.as_secs())?;
+        }
+        for blackout in blackouts {
+            write!(f, " without {blackout}")?;
+        }
+        f.write_str(if *suspend { " suspended" } else { "" })
+    }
 }
 
 impl Slots {

@@ -1,9 +1,8 @@
 //! kill -9 in the middle of every step of materializing, then a new daemon: one backup a table, nothing left.
 
 use crate::aws::{Effect, Rule};
-use crate::rig::{HERE, LIMIT, Rig};
+use crate::rig::{HERE, LIMIT, Rig, STEPS};
 use crate::support::wait_until;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const STORE: &str = "orders: {dynamodb: {region: ap-northeast-1, tables: {include: [\"shop.*\"]}}}";
@@ -11,14 +10,10 @@ const STORE: &str = "orders: {dynamodb: {region: ap-northeast-1, tables: {includ
 /// Kills the daemon while the first request of each kind is under way, which meets this effect.
 fn killed_at_every_step(effect: &Effect) {
     let rig = Rig::new(&[STORE], "");
-    let mut tables: Vec<String> = (0..3).map(|number| format!("shop.t{number}")).collect();
-    tables.extend(["coordinator.state", "scalardb.metadata"].map(str::to_owned));
-    rig.tables(HERE, &tables);
-    rig.write(HERE, &tables, "before");
+    let tables = rig.application(3);
     let mut daemon = rig.daemon();
     rig.aws.clear_log();
-    let steps = ["RestoreTableToPointInTime", "TagResource", "CreateBackup", "DeleteTable"];
-    for (number, operation) in steps.into_iter().enumerate() {
+    for (number, operation) in STEPS.into_iter().enumerate() {
         let rule = rig.aws.fault(Rule::new(operation, effect.clone()).nth(1));
         if number == 0 {
             rig.window();
@@ -30,10 +25,7 @@ fn killed_at_every_step(effect: &Effect) {
         daemon = rig.daemon();
     }
     rig.wait_for("materialized");
-    rig.assert_nothing_else_was_touched();
-    let backups: BTreeMap<String, usize> = rig.backups(HERE).into_iter().map(|(of, all)| (of, all.len())).collect();
-    assert_eq!(backups, tables.iter().map(|table| (table.clone(), 1)).collect(), "one backup a table");
-    assert_eq!(rig.names(HERE).len(), tables.len(), "no temporary table is left: {:?}", rig.names(HERE));
+    rig.assert_one_backup_each(&tables);
     for table in &tables {
         assert_eq!(rig.rows(HERE, table), ["after", "before"], "{table} is as it was");
     }

@@ -1,10 +1,9 @@
 //! A new config in the middle of materializing: one backup a table, nothing left, and never two followers of a store.
 
 use crate::aws::{Effect, Rule};
-use crate::rig::{HERE, LIMIT, Rig};
+use crate::rig::{HERE, LIMIT, Rig, STEPS};
 use crate::support::wait_until;
 use rustix::process::Signal;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 const STORE: &str =
@@ -13,16 +12,12 @@ const STORE: &str =
 #[test]
 fn a_store_that_changes_while_it_is_materialized_is_materialized_once() {
     let rig = Rig::new(&[STORE], "");
-    let mut tables: Vec<String> = (0..3).map(|number| format!("shop.t{number}")).collect();
-    tables.extend(["coordinator.state", "scalardb.metadata"].map(str::to_owned));
-    rig.tables(HERE, &tables);
-    rig.write(HERE, &tables, "before");
+    let tables = rig.application(3);
     let mut daemon = rig.daemon();
     rig.aws.clear_log();
     let mut limit = 4;
     let taken_up = "the new config is taken up: changed shop (stores)";
-    let steps = ["RestoreTableToPointInTime", "TagResource", "CreateBackup", "DeleteTable"];
-    for (number, operation) in steps.into_iter().enumerate() {
+    for (number, operation) in STEPS.into_iter().enumerate() {
         // Carried out, but not answered: whoever asked is told to end meanwhile.
         let rule = rig.aws.fault(Rule::new(operation, Effect::Hang(Duration::from_secs(2))).nth(1));
         if number == 0 {
@@ -39,10 +34,7 @@ fn a_store_that_changes_while_it_is_materialized_is_materialized_once() {
         rig.aws.clear_faults();
     }
     rig.wait_for("materialized");
-    rig.assert_nothing_else_was_touched();
-    let backups: BTreeMap<String, usize> = rig.backups(HERE).into_iter().map(|(of, all)| (of, all.len())).collect();
-    assert_eq!(backups, tables.iter().map(|table| (table.clone(), 1)).collect(), "one backup a table");
-    assert_eq!(rig.names(HERE).len(), tables.len(), "no temporary table is left: {:?}", rig.names(HERE));
+    rig.assert_one_backup_each(&tables);
     let begun = rig.aws.mutating_calls().iter().filter(|call| call.is("RestoreTableToPointInTime")).count();
     assert_eq!(begun, tables.len(), "each table was restored once");
     assert!(daemon.is_running());

@@ -14,6 +14,8 @@ use std::process::Command;
 use std::time::Duration;
 use stillpoint::sim::{Flavour, SimMember};
 
+/// What changes AWS when a table is materialized, in this order.
+pub const STEPS: [&str; 4] = ["RestoreTableToPointInTime", "TagResource", "CreateBackup", "DeleteTable"];
 /// Longer than anything here takes.
 pub const LIMIT: Duration = Duration::from_secs(90);
 pub const HERE: &str = crate::aws::DEFAULT_ACCOUNT;
@@ -146,6 +148,24 @@ impl Rig {
     pub fn tables(&self, account: &str, names: &[String]) {
         let tables: Vec<NewTable> = names.iter().map(|name| NewTable::new(name)).collect();
         self.aws.seed_tables(&Scope::new(account, REGION), &tables);
+    }
+
+    /// So many tables of the application's and ScalarDB's own two, with a row each.
+    pub fn application(&self, count: usize) -> Vec<String> {
+        let mut tables: Vec<String> = (0..count).map(|number| format!("shop.t{number}")).collect();
+        tables.extend(["coordinator.state", "scalardb.metadata"].map(str::to_owned));
+        self.tables(HERE, &tables);
+        self.write(HERE, &tables, "before");
+        tables
+    }
+
+    /// Nothing but one backup a table came of materializing them.
+    pub fn assert_one_backup_each(&self, tables: &[String]) {
+        self.assert_nothing_else_was_touched();
+        let backups: BTreeMap<String, usize> =
+            self.backups(HERE).into_iter().map(|(of, all)| (of, all.len())).collect();
+        assert_eq!(backups, tables.iter().map(|table| (table.clone(), 1)).collect(), "one backup a table");
+        assert_eq!(self.names(HERE).len(), tables.len(), "no temporary table is left: {:?}", self.names(HERE));
     }
 
     /// Writes a row into each table.

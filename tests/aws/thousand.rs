@@ -1,6 +1,7 @@
 //! A thousand tables: each changed exactly once, within every limit, in flat memory.
 
-use crate::rig::{HERE, Rig};
+use crate::rig::{Rig, STEPS};
+use crate::support::wait_until;
 use std::time::{Duration, Instant};
 
 /// Of everything: at the rates that AWS allows it takes about a quarter of an hour.
@@ -17,17 +18,14 @@ fn resident(process: u32) -> u64 {
 #[ignore = "takes a quarter of an hour: cargo test --test aws thousand:: -- --ignored --nocapture"]
 fn a_thousand_tables_are_materialized_within_every_limit_and_each_is_asked_for_once() {
     let rig = Rig::new(&["orders: {dynamodb: {region: ap-northeast-1, tables: {include: [\"shop.*\"]}}}"], "");
-    let mut tables: Vec<String> = (0..998).map(|number| format!("shop.t{number}")).collect();
-    tables.extend(["coordinator.state", "scalardb.metadata"].map(str::to_owned));
-    rig.tables(HERE, &tables);
+    let tables = rig.application(998);
     let daemon = rig.daemon();
     rig.aws.clear_log();
     let begun = Instant::now();
     rig.window();
     println!("window after {:?}, resident {} MiB", begun.elapsed(), resident(daemon.id()));
     let (mut most, mut shown) = (0, Instant::now());
-    while rig.point()["state"] != "materialized" {
-        assert!(begun.elapsed() < PATIENCE, "{}", rig.point());
+    wait_until("a thousand tables are materialized", PATIENCE, || {
         most = most.max(resident(daemon.id()));
         if shown.elapsed() > Duration::from_secs(60) {
             shown = Instant::now();
@@ -37,10 +35,10 @@ fn a_thousand_tables_are_materialized_within_every_limit_and_each_is_asked_for_o
                 rig.aws.mutating_attempts().iter().filter(|call| call.is("CreateBackup")).count()
             );
         }
-        std::thread::sleep(Duration::from_secs(1));
-    }
+        (rig.point()["state"] == "materialized").then_some(())
+    });
     println!("materialized after {:?}, resident {most} MiB at most", begun.elapsed());
-    for operation in ["RestoreTableToPointInTime", "TagResource", "CreateBackup", "DeleteTable"] {
+    for operation in STEPS {
         let count = rig.aws.mutating_attempts().iter().filter(|call| call.is(operation)).count();
         assert_eq!(count, 1_000, "{operation} exactly once a table");
     }
@@ -61,7 +59,5 @@ fn a_thousand_tables_are_materialized_within_every_limit_and_each_is_asked_for_o
     // Looks that left evenly may come in unevenly on a busy machine; they are sent again.
     assert!(throttled.len() * 100 <= all, "{} of {all} calls were throttled", throttled.len());
     assert!(rig.aws.highest_restores() <= 40);
-    assert_eq!(rig.names(HERE).len(), tables.len(), "no temporary table is left");
-    assert!(rig.backups(HERE).len() == 1_000 && rig.backups(HERE).values().all(|backups| backups.len() == 1));
-    rig.assert_nothing_else_was_touched();
+    rig.assert_one_backup_each(&tables);
 }

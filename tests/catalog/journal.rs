@@ -154,7 +154,7 @@ async fn an_older_epoch_writes_nothing_more() {
         let reason = Reason::new(Code::Busy, "x");
         for result in [
             catalog.start_slot("payments", at(0)).await,
-            catalog.plan_slot("payments", at(0)).await,
+            catalog.plan_slot("payments", at(0), "hourly").await,
             catalog.finish_slot("payments", at(0)).await,
             catalog.miss_slot("payments", at(0), &reason).await,
         ] {

@@ -172,7 +172,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(16))]
+    #![proptest_config(ProptestConfig::with_cases(8))]
 
     #[test]
     fn what_is_pruned_on_postgresql_is_the_same(all in histories()) {
@@ -217,7 +217,7 @@ async fn slots_that_are_over_go_but_a_groups_last_one_and_what_is_not_over_stay(
         catalog.start_slot("ledger", at(0)).await.unwrap();
         catalog.finish_slot("ledger", at(0)).await.unwrap();
         catalog.start_slot("other", at(0)).await.unwrap();
-        catalog.plan_slot("other", at(DAY)).await.unwrap();
+        catalog.plan_slot("other", at(DAY), "hourly").await.unwrap();
         assert_eq!(catalog.prune_slots(at(3 * DAY)).await.unwrap(), 3);
         assert_eq!(catalog.prune_slots(at(CUT * DAY)).await.unwrap(), 1);
         assert_eq!(catalog.prune_slots(at(CUT * DAY)).await.unwrap(), 0);

@@ -133,7 +133,7 @@ async fn nothing_that_a_killed_server_acknowledged_is_lost_and_appends_go_on_whe
     let mut server = Postgres::start_with("killed", &new_folder(), DURABLE);
     let place = database(&server);
     let catalog = open(&place).await;
-    for round in 0..3 {
+    for round in 0..2 {
         let window = format!("w{round}");
         let written = consistent(&window, "payments", round);
         append_all(&catalog, &window, &written[..3]).await;

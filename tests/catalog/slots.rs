@@ -7,15 +7,15 @@ use stillpoint::domain::{Code, Reason, Trigger, Verdict};
 async fn a_slot_is_started_exactly_once() {
     for place in places() {
         let catalog = open(&place).await;
-        assert!(catalog.plan_slot("payments", at(0)).await.unwrap());
-        assert!(!catalog.plan_slot("payments", at(0)).await.unwrap());
+        assert!(catalog.plan_slot("payments", at(0), "hourly").await.unwrap());
+        assert!(!catalog.plan_slot("payments", at(0), "hourly").await.unwrap());
         let attempts = (0..20).map(|_| {
             let catalog = catalog.clone();
             async move { catalog.start_slot("payments", at(0)).await.unwrap() }
         });
         let started = futures_util::future::join_all(attempts).await;
         assert_eq!(started.into_iter().filter(|won| *won).count(), 1);
-        assert!(!catalog.plan_slot("payments", at(0)).await.unwrap(), "planning again does not reset it");
+        assert!(!catalog.plan_slot("payments", at(0), "hourly").await.unwrap(), "planning again does not reset it");
         catalog.close().await.unwrap();
         let catalog = open(&place).await;
         assert!(!catalog.start_slot("payments", at(0)).await.unwrap(), "nor after a restart");
@@ -29,7 +29,7 @@ async fn attempts_are_counted_while_the_slot_runs() {
     for place in places() {
         let catalog = open(&place).await;
         assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), None);
-        catalog.plan_slot("payments", at(0)).await.unwrap();
+        catalog.plan_slot("payments", at(0), "hourly").await.unwrap();
         assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), None);
         catalog.start_slot("payments", at(0)).await.unwrap();
         assert_eq!(catalog.count_attempt("payments", at(0)).await.unwrap(), Some(2));
@@ -47,7 +47,7 @@ async fn a_missed_slot_is_in_the_history_once() {
     for place in places() {
         let catalog = open(&place).await;
         let reason = Reason::new(Code::Interrupted, "no daemon ran at the time");
-        catalog.plan_slot("payments", at(0)).await.unwrap();
+        catalog.plan_slot("payments", at(0), "hourly").await.unwrap();
         assert!(catalog.miss_slot("payments", at(0), &reason).await.unwrap());
         assert!(!catalog.miss_slot("payments", at(0), &reason).await.unwrap());
         assert!(!catalog.start_slot("payments", at(0)).await.unwrap());
@@ -71,8 +71,8 @@ async fn what_a_dead_process_left_unfinished_is_found() {
         catalog.start_slot("payments", at(60)).await.unwrap();
         catalog.start_slot("payments", at(0)).await.unwrap();
         catalog.finish_slot("payments", at(0)).await.unwrap();
-        catalog.plan_slot("payments", at(120)).await.unwrap();
-        catalog.plan_slot("other", at(180)).await.unwrap();
+        catalog.plan_slot("payments", at(120), "hourly").await.unwrap();
+        catalog.plan_slot("other", at(180), "hourly").await.unwrap();
         catalog.close().await.unwrap();
         let catalog = open(&place).await;
         let left = catalog.unfinished_slots("payments").await.unwrap();
@@ -125,11 +125,13 @@ async fn a_schedule_that_is_withdrawn_takes_back_what_was_planned_and_nothing_el
     for place in places() {
         let catalog = open(&place).await;
         catalog.start_slot("payments", at(120)).await.unwrap();
-        catalog.plan_slot("payments", at(180)).await.unwrap();
-        catalog.plan_slot("other", at(180)).await.unwrap();
+        catalog.plan_slot("payments", at(180), "hourly").await.unwrap();
+        catalog.plan_slot("other", at(180), "hourly").await.unwrap();
         assert!(!catalog.unplan_slots("payments", at(180)).await.unwrap(), "what has passed is still to be told");
         assert!(catalog.unplan_slots("payments", at(30)).await.unwrap());
         assert!(!catalog.unplan_slots("payments", at(30)).await.unwrap(), "again is harmless");
+        assert_eq!(catalog.planned_by("payments").await.unwrap(), None);
+        assert_eq!(catalog.planned_by("other").await.unwrap().as_deref(), Some("hourly"));
         let left = |rows: Vec<stillpoint::catalog::SlotRow>| rows.iter().map(|row| row.slot).collect::<Vec<_>>();
         assert_eq!(left(catalog.unfinished_slots("payments").await.unwrap()), [at(120)]);
         assert_eq!(left(catalog.unfinished_slots("other").await.unwrap()), [at(180)]);
@@ -141,7 +143,7 @@ async fn a_slot_that_is_skipped_is_in_the_history_but_in_no_total() {
     for place in places() {
         let catalog = open(&place).await;
         let reason = Reason::new(Code::Blackout, "a blackout covered the slot");
-        catalog.plan_slot("payments", at(0)).await.unwrap();
+        catalog.plan_slot("payments", at(0), "hourly").await.unwrap();
         assert!(catalog.skip_slot("payments", at(0), &reason).await.unwrap());
         assert!(!catalog.skip_slot("payments", at(0), &reason).await.unwrap());
         assert!(!catalog.miss_slot("payments", at(0), &reason).await.unwrap(), "it was not missed");
@@ -165,7 +167,7 @@ async fn a_slot_that_a_wrong_clock_passed_over_is_planned_again_and_one_that_ran
         catalog.start_slot("payments", at(120)).await.unwrap();
         catalog.finish_slot("payments", at(120)).await.unwrap();
         for (slot, again) in [(0, true), (60, true), (120, false)] {
-            assert_eq!(catalog.plan_slot("payments", at(slot)).await.unwrap(), again, "{slot}");
+            assert_eq!(catalog.plan_slot("payments", at(slot), "hourly").await.unwrap(), again, "{slot}");
             assert_eq!(catalog.start_slot("payments", at(slot)).await.unwrap(), again, "{slot}");
             assert!(!catalog.start_slot("payments", at(slot)).await.unwrap(), "{slot} runs once");
         }
@@ -176,10 +178,10 @@ async fn a_slot_that_a_wrong_clock_passed_over_is_planned_again_and_one_that_ran
 async fn planning_a_slot_forgets_what_another_schedule_had_planned() {
     for place in places() {
         let catalog = open(&place).await;
-        catalog.plan_slot("other", at(30)).await.unwrap();
+        catalog.plan_slot("other", at(30), "hourly").await.unwrap();
         catalog.start_slot("payments", at(0)).await.unwrap();
-        catalog.plan_slot("payments", at(60)).await.unwrap();
-        catalog.plan_slot("payments", at(45)).await.unwrap();
+        catalog.plan_slot("payments", at(60), "hourly").await.unwrap();
+        catalog.plan_slot("payments", at(45), "hourly").await.unwrap();
         let left = catalog.unfinished_slots("payments").await.unwrap();
         assert_eq!(left.iter().map(|row| row.slot).collect::<Vec<_>>(), [at(0), at(45)]);
         assert_eq!(catalog.unfinished_slots("other").await.unwrap().len(), 1);

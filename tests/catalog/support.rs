@@ -75,8 +75,16 @@ pub fn server() -> &'static Postgres {
 
 const DATABASE: &str = "catalogs";
 
-/// What a catalog demands of a server, unlike the usual ones of the tests.
-pub const DURABLE: &[&str] = &["fsync=on"];
+/// What a catalog demands of a server, unlike the usual ones of the tests, which also keep their logs for ever.
+pub const DURABLE: &[&str] = &["fsync=on", "wal_keep_size=0", "max_wal_size=128MB", "min_wal_size=32MB"];
+
+/// How many windows make a large catalog. What a server plans by is the same with fewer, which it takes sooner.
+pub fn many(place: &CatalogPlace) -> i64 {
+    match place {
+        CatalogPlace::Sqlite(_) => 100_000,
+        CatalogPlace::Postgres(_) => 10_000,
+    }
+}
 
 /// A new schema on that server, and further parameters of the URL, such as `&application_name=x`.
 pub fn schema(server: &Postgres, more: &str) -> CatalogPlace {

@@ -1,6 +1,6 @@
 use crate::support::{
-    Other, append_all, at, consistent, discarded, execute, intent, open, places, query_plan, raw, refused, say, told,
-    wait_for_the_end,
+    Other, append_all, at, consistent, discarded, execute, intent, many, open, places, query_plan, raw, refused, say,
+    told, wait_for_the_end,
 };
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -342,7 +342,10 @@ async fn a_thousand_tables_and_a_hundred_thousand_points_are_read_by_index() {
             let live = begun.elapsed() - all - group;
             assert_eq!(catalog.point("old-77", None).await.unwrap().len(), 1);
             let one = begun.elapsed() - all - group - live;
-            println!("100,000 windows: 20 points {all:?}, of a group {group:?}, 25 live tracks {live:?}, one {one:?}");
+            println!(
+                "{} windows: 20 points {all:?}, of a group {group:?}, 25 live {live:?}, one {one:?}",
+                many(&place)
+            );
         }
         plans(&place).await;
     }
@@ -353,27 +356,27 @@ async fn point_of(catalog: &Catalog) -> Track {
     catalog.tracks("a").await.unwrap().remove(0)
 }
 
-/// 100,000 restore points of 20 groups with 3 stores each; the newest 25 of each group's are live.
+/// Many restore points of 20 groups with 3 stores each; the newest 25 of each group's are live.
 async fn fill(place: &CatalogPlace) {
     let mut connection = raw(place).await;
     for statement in [
         "INSERT INTO windows WITH RECURSIVE n(i) AS \
-         (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 99999) \
+         (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1 - 1) \
          SELECT 'old-' || i, 'group-' || (i % 20), 'schedule', i * 1000000, i * 1000000, 'closed', 'consistent', \
          '[]', 'address', i * 1000000, i * 1000000, i * 1000000, 11000000, 12 FROM n",
         "INSERT INTO tracks (window_id, store_name, group_name, restore_point, state, changed_at, epoch, body) \
          WITH RECURSIVE s(j) AS (SELECT 1 UNION ALL SELECT j + 1 FROM s WHERE j < 3), \
          t AS (SELECT window_id, 's' || j AS store, group_name, restore_point, \
-         CASE WHEN restore_point < 99500000000 THEN 'expired' ELSE 'restorable' END AS state \
+         CASE WHEN restore_point < ($1 - 500) * 1000000 THEN 'expired' ELSE 'restorable' END AS state \
          FROM windows, s WHERE window_id LIKE 'old-%') \
          SELECT window_id, store, group_name, restore_point, state, 0, 1, '{\"window\":\"' || window_id || \
          '\",\"group\":\"' || group_name || '\",\"store\":\"' || store || '\",\"state\":\"' || state || \
          '\",\"point\":\"2027-01-15T08:00:06Z\",\"reason\":null,\"latest\":null,\"checked\":null,\"restorable\":null,\
          \"materialized\":null,\"expires\":null,\"materialize\":null}' FROM t",
-        "ANALYZE",
     ] {
-        sqlx::query(statement).execute(&mut connection).await.unwrap();
+        sqlx::query(statement).bind(many(place)).execute(&mut connection).await.unwrap();
     }
+    sqlx::query("ANALYZE").execute(&mut connection).await.unwrap();
 }
 
 async fn plans(place: &CatalogPlace) {

@@ -1,4 +1,4 @@
-use crate::support::{append_all, consistent, intent, open, places, query_plan, raw};
+use crate::support::{append_all, consistent, intent, many, open, places, query_plan, raw};
 use std::time::Instant;
 use stillpoint::config::CatalogPlace;
 
@@ -8,15 +8,12 @@ async fn a_hundred_thousand_windows_are_listed_by_index() {
     for place in places() {
         open(&place).await.close().await.unwrap();
         let mut connection = raw(&place).await;
-        sqlx::query(
-        "INSERT INTO windows WITH RECURSIVE n(i) AS \
-         (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < 99999) SELECT 'old-' || i, 'group-' || (i % 20), 'schedule', i * 1000000, i * 1000000, 'closed', \
-         CASE WHEN i % 10 = 0 THEN 'discarded' ELSE 'consistent' END, '[]', 'address', i * 1000000, i * 1000000, \
-         CASE WHEN i % 10 = 0 THEN NULL ELSE i * 1000000 END, 11000000, 12 FROM n",
-    )
-    .execute(&mut connection)
-    .await
-    .unwrap();
+        let windows = "INSERT INTO windows WITH RECURSIVE n(i) AS \
+             (SELECT CAST(0 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < $1 - 1) \
+             SELECT 'old-' || i, 'group-' || (i % 20), 'schedule', i * 1000000, i * 1000000, 'closed', \
+             CASE WHEN i % 10 = 0 THEN 'discarded' ELSE 'consistent' END, '[]', 'address', i * 1000000, i * 1000000, \
+             CASE WHEN i % 10 = 0 THEN NULL ELSE i * 1000000 END, 11000000, 12 FROM n";
+        sqlx::query(windows).bind(many(&place)).execute(&mut connection).await.unwrap();
         drop(connection);
         let catalog = open(&place).await;
         append_all(&catalog, "new", &consistent("new", "group-1", 0)).await;
@@ -34,7 +31,8 @@ async fn a_hundred_thousand_windows_are_listed_by_index() {
             assert_eq!(catalog.open_windows().await.unwrap().len(), 1);
             let open = begun.elapsed() - all - group - newest - last;
             println!(
-                "100,000 windows: list {all:?}, of a group {group:?}, newest point {newest:?}, last {last:?}, open {open:?}"
+                "{} windows: list {all:?}, of a group {group:?}, newest point {newest:?}, last {last:?}, open {open:?}",
+                many(&place)
             );
         }
         plans(&place).await;

@@ -1,7 +1,7 @@
 //! What is old leaves the daemon's catalog by itself.
 
 use crate::SHORT;
-use crate::rig::{LIMIT, Rig, support};
+use crate::rig::{LIMIT, Rig, now, support};
 use jiff::Timestamp;
 use std::time::Duration;
 use stillpoint::catalog::Catalog;
@@ -26,7 +26,7 @@ fn refused(window: &str, started: Timestamp) -> Event {
 fn old_windows_leave_the_catalog_of_a_running_daemon_and_the_counters_stay() {
     let rig = Rig::new(1, SHORT);
     rig.replace("  sweep_interval: 500ms\n", "  sweep_interval: 500ms\n  history: 10d\n");
-    let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap();
+    let now = now();
     rig.block_on(async {
         let catalog = Catalog::open(&rig.path("catalog.db").into()).await.unwrap();
         for (window, days) in [("old", 11), ("older", 400), ("young", 9)] {

@@ -2,6 +2,7 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+mod clock;
 mod disks;
 mod foreign;
 mod hand;
@@ -9,6 +10,7 @@ mod history;
 mod limits;
 mod names;
 mod notify;
+mod postgres;
 mod receiver;
 mod reloads;
 mod replicas;

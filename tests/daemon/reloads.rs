@@ -1,13 +1,13 @@
 //! A new config while the daemon runs: taken up or refused, and never in the way of a window.
 
-use crate::rig::{LIMIT, Rig, get};
+use crate::rig::{LIMIT, Rig, get, now};
 use crate::{LONG, SHORT, code, support};
 use jiff::Timestamp;
 use rustix::process::Signal;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use support::process::Process;
 
 /// How long after a file was changed its config runs at the latest: two looks, and a busy machine.
@@ -58,10 +58,6 @@ fn with_config(config: &Path, arguments: &[&str]) -> (i32, String) {
     let output = command.arg("--config").arg(config).args(arguments).output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
-}
-
-fn now() -> Timestamp {
-    Timestamp::try_from(SystemTime::now()).unwrap()
 }
 
 fn missed(rig: &Rig) -> Vec<serde_json::Value> {

@@ -230,7 +230,7 @@ fn a_leader_stopped_between_its_intent_and_the_pauses_sends_none_when_it_wakes()
     let two = Two::new("");
     let (mut leader, mut standby) = two.both();
     // Long enough for its answer to lie on the line when the process is stopped.
-    two.line.slow(Duration::from_millis(150));
+    two.line.slow(Duration::from_millis(80));
     let _window = two.ask_for_window(&leader);
     two.wait_for_event("intended");
     leader.process.signal(Signal::STOP);

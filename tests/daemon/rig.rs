@@ -3,9 +3,11 @@
 #[path = "../support/mod.rs"]
 pub mod support;
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 use stillpoint::domain::{Member, Product};
 use stillpoint::scalar::{AdminClient, Connector};
@@ -25,6 +27,8 @@ pub struct Rig {
     pub http: u16,
     /// Keeps the small disk's mount namespace.
     disk: Option<Process>,
+    /// The programs' wall clock is another one than this machine's: see [`Rig::step`].
+    stepped: bool,
 }
 
 /// A command in that process's mount namespace.
@@ -64,7 +68,7 @@ impl Rig {
         );
         std::fs::write(folder.path().join("config.yaml"), config).unwrap();
         drop(_guard);
-        Self { runtime, members, folder, starts: std::cell::Cell::new(0), http, disk: None }
+        Self { runtime, members, folder, starts: std::cell::Cell::new(0), http, disk: None, stepped: false }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -89,6 +93,9 @@ impl Rig {
             }
         };
         command.arg("--config").arg(self.path("config.yaml")).args(arguments);
+        if self.stepped {
+            command.env("LD_PRELOAD", wall_clock()).env("WALL_CLOCK", self.path("wall-clock"));
+        }
         command
     }
 
@@ -105,6 +112,20 @@ impl Rig {
         keeper.wait_for_line("mounted", LIMIT);
         self.disk = Some(keeper);
         self
+    }
+
+    /// The programs have a wall clock of their own, which can be stepped while they run.
+    pub fn with_a_clock(mut self) -> Self {
+        self.stepped = true;
+        self.step(0);
+        self
+    }
+
+    /// Sets the programs' wall clock to so many seconds ahead of this machine's; their monotonic clock just goes on.
+    pub fn step(&self, ahead: i64) {
+        // In place, and in one write: it is mapped.
+        let file = std::fs::File::options().create(true).truncate(false).write(true).open(self.path("wall-clock"));
+        file.unwrap().write_all(&ahead.to_ne_bytes()).unwrap();
     }
 
     /// Runs a shell line where the small disk is.
@@ -226,14 +247,35 @@ impl Rig {
     }
 }
 
+/// The library that gives a program a wall clock of its own, compiled once.
+fn wall_clock() -> &'static str {
+    static LIBRARY: OnceLock<String> = OnceLock::new();
+    LIBRARY.get_or_init(|| {
+        let library = format!("{}/wall-clock.so", env!("CARGO_TARGET_TMPDIR"));
+        let made = format!("{library}.{}", std::process::id());
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/wall_clock.c");
+        let mut compiler = Command::new(support::tools::program("cc"));
+        let done =
+            compiler.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", &made, source]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        std::fs::rename(made, &library).unwrap();
+        library
+    })
+}
+
 /// A page of the daemon.
 pub fn get(port: u16, path: &str) -> String {
-    use std::io::{Read, Write};
+    use std::io::Read;
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     page
+}
+
+/// What this machine's wall clock says.
+pub fn now() -> jiff::Timestamp {
+    std::time::SystemTime::now().try_into().unwrap()
 }
 
 pub fn read(path: &Path) -> String {

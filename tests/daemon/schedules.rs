@@ -1,6 +1,6 @@
 //! Slots: on time, once, never over each other, and missed ones are told.
 
-use crate::rig::{LIMIT, Rig, get};
+use crate::rig::{LIMIT, Rig, get, now};
 use crate::{SHORT, code, support};
 use jiff::Timestamp;
 use rustix::process::Signal;
@@ -11,10 +11,6 @@ use stillpoint::sim::Request;
 fn in_seconds(seconds: i64) -> (String, Timestamp) {
     let slot = Timestamp::from_second(now().as_second() + seconds).unwrap();
     (format!("{} * * * * *", slot.as_second().rem_euclid(60)), slot)
-}
-
-fn now() -> Timestamp {
-    Timestamp::try_from(SystemTime::now()).unwrap()
 }
 
 fn scheduled(cron: &str, more: &str) -> Rig {

@@ -93,6 +93,15 @@ impl Postgres {
         });
     }
 
+    /// From here on this user needs its password; anyone else any.
+    pub fn ask_for_passwords(&self, user: &str) {
+        let rules = self.data.join("pg_hba.conf");
+        let usual = std::fs::read_to_string(&rules).expect("the server's rules can be read");
+        let strict = format!("host all {user} 127.0.0.1/32 scram-sha-256\n{usual}");
+        std::fs::write(&rules, strict).expect("the server's rules can be written");
+        self.query("SELECT pg_reload_conf()");
+    }
+
     /// Makes a standby a primary; returns when it is one.
     pub fn promote(&self) {
         self.query("SELECT pg_promote(true, 60)");

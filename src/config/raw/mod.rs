@@ -140,7 +140,8 @@ pub struct Schedule {
     /// Each slot comes up to this much later, always the same for a group and a slot, so that groups with one expression do not close at once. Default: none.
     pub jitter: Option<Span>,
     /// Times in which no slot runs: `{from, until}`, or `{cron, for}`, which comes again and again.
-    pub blackouts: Option<Vec<Blackout>>,
+    #[schemars(with = "Option<Vec<Blackout>>")]
+    pub blackouts: Option<Vec<Option<Blackout>>>,
     /// Whether no slot runs at all, until this is taken back. Default: false.
     pub suspend: Option<bool>,
 }

@@ -119,7 +119,7 @@ fn dense(check: &mut Check<'_>, path: &KeyPath, cron: &Cron, jitter: Option<Dura
 fn blackouts(
     check: &mut Check<'_>,
     path: &KeyPath,
-    raw: Vec<raw::Blackout>,
+    raw: Vec<Option<raw::Blackout>>,
     zone: Option<&TimeZone>,
     cron: Option<&Cron>,
 ) -> Vec<Blackout> {
@@ -130,7 +130,7 @@ fn blackouts(
     }
     let mut found = Vec::new();
     for (index, raw) in raw.into_iter().enumerate() {
-        found.extend(blackout(check, &path.index(index), &raw, zone.unwrap_or(&TimeZone::UTC)));
+        found.extend(blackout(check, &path.index(index), &raw.unwrap_or_default(), zone.unwrap_or(&TimeZone::UTC)));
     }
     let again: Vec<Blackout> = found.iter().filter(|one| matches!(one, Blackout::Every { .. })).cloned().collect();
     if let (Some(zone), Some(cron), false) = (zone, cron, again.is_empty()) {
