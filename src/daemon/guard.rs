@@ -12,6 +12,7 @@ use crate::kubernetes::{Claim, LeaderLease};
 use crate::leadership::{Intent, Leadership, Record, Terms};
 use crate::observe::Metrics;
 use crate::observe::health::{CATALOG, Health, RECOVERY, SCHEDULES};
+use crate::window::{GRACE, MARGIN};
 use anyhow::Context;
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -26,6 +27,11 @@ const LEASE: &str = "lease";
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// How long reading the config again may take before the last one is good enough: a disk may hang.
 const READ_DEADLINE: Duration = Duration::from_secs(1);
+/// How much longer than a dead leader's pause may land it goes on with members that do not open, before a daemon that may
+/// have come back gets the Lease: it alone knows whom a person gave up, and which groups need not wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// In so many looks a daemon that stands by finds the Lease free.
+const LOOKS: u32 = 3;
 
 /// The config has no Lease on which open windows stand.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +46,16 @@ struct Guard {
     source: Source,
     lease: LeaseAt,
     terms: Terms,
+    /// The groups whose members it tells of.
+    doubtful: Vec<String>,
+}
+
+/// Waits until somebody else is seen to lead; an API server that is away ends no opening.
+async fn relieved(leadership: &Leadership) {
+    leadership.lost().await;
+    if leadership.trouble().is_some() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// Watches the Lease until a signal; what is being opened then is opened first, unless a second one comes.
@@ -58,8 +74,8 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
         health.forget(condition);
     }
     health.unready(LEASE, "not looked at yet");
-    let mut guard =
-        Guard { clock, metrics: Arc::new(metrics), health, config: Arc::new(loaded.config), source, lease, terms };
+    let (metrics, config, doubtful) = (Arc::new(metrics), Arc::new(loaded.config), Vec::new());
+    let mut guard = Guard { clock, metrics, health, config, source, lease, terms, doubtful };
     guard.metrics.role("guard");
     let mut tasks = JoinSet::new();
     guard.serve(dropped, &mut tasks).await?;
@@ -74,13 +90,24 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
                 return Ok(Ending::Open);
             }
         }
-        let ending = guard.open(&leadership, &mut signals).await?;
+        let opened = guard.open(&leadership, &mut signals).await?;
         // What was struck is written with it.
         leadership.release().await;
-        if let Some(ending) = ending {
-            return Ok(ending);
+        match opened {
+            Opened::All => {}
+            Opened::NotYet => tokio::time::sleep(guard.terms.retry * LOOKS).await,
+            Opened::End(ending) => return Ok(ending),
         }
     }
+}
+
+/// How far an opening came.
+enum Opened {
+    All,
+    /// It is taken up again unless somebody else leads by then.
+    NotYet,
+    /// It was told to end.
+    End(Ending),
 }
 
 impl Guard {
@@ -104,8 +131,13 @@ impl Guard {
     }
 
     /// Shows for ever how it stands.
-    async fn show(&self, leadership: &Leadership) {
+    async fn show(&mut self, leadership: &Leadership) {
+        let since = self.clock.now().mono;
         loop {
+            if self.clock.now().mono > since + self.terms.lasts {
+                // Somebody else has what it left.
+                self.forget();
+            }
             match leadership.trouble() {
                 Some(why) => self.health.unready(LEASE, why),
                 None => self.health.ready(LEASE),
@@ -114,8 +146,8 @@ impl Guard {
         }
     }
 
-    /// Opens what stands on the Lease and strikes it. Some: it was told to end.
-    async fn open(&mut self, leadership: &Leadership, signals: &mut Signals) -> anyhow::Result<Option<Ending>> {
+    /// Opens what stands on the Lease and strikes it, as long as nobody else leads.
+    async fn open(&mut self, leadership: &Leadership, signals: &mut Signals) -> anyhow::Result<Opened> {
         self.read_config().await;
         let finder = Finder::new(self.config.clone())?;
         let windows: Vec<(Intent, Unopened)> =
@@ -132,25 +164,42 @@ impl Guard {
                 tracing::info!(window = %intent.window, group = %intent.group, "all of its members are open");
             }
         }));
+        let closed = || windows.iter().flat_map(|(_, left)| left.names()).collect::<Vec<_>>();
+        let doubt = windows.iter().map(|(intent, _)| intent.drain() + MARGIN + GRACE).max().unwrap_or_default();
         let mut opening = std::pin::pin!(opening);
+        let (mut relieved, mut patience) =
+            (std::pin::pin!(relieved(leadership)), std::pin::pin!(tokio::time::sleep(doubt + PATIENCE)));
         let mut told = false;
-        let ending = loop {
+        let opened = loop {
             tokio::select! {
-                _ = &mut opening => break told.then_some(Ending::Open),
+                _ = &mut opening => break if told { Opened::End(Ending::Open) } else { Opened::All },
                 () = self.tell(&windows) => {}
+                () = &mut relieved => break Opened::NotYet,
+                () = &mut patience, if !told => {
+                    tracing::error!("does not open yet: {}; if a daemon is there, it goes on", closed().join(", "));
+                    break Opened::NotYet;
+                }
                 () = signals.next() => {
                     if told {
-                        break Some(Ending::StillClosed(windows.iter().flat_map(|(_, left)| left.names()).collect()));
+                        break Opened::End(Ending::StillClosed(closed()));
                     }
                     told = true;
                     tracing::info!("told to end: it goes on until all is open");
                 }
             }
         };
-        for (intent, _) in &windows {
-            self.metrics.group_gone(&intent.group);
+        self.doubtful = windows.iter().map(|(intent, _)| intent.group.clone()).collect();
+        if matches!(opened, Opened::All) {
+            self.forget();
         }
-        Ok(ending)
+        Ok(opened)
+    }
+
+    /// Nothing is left to it.
+    fn forget(&mut self) {
+        for group in std::mem::take(&mut self.doubtful) {
+            self.metrics.group_gone(&group);
+        }
     }
 
     /// Tells for ever how many members are left, for StillpointReleaseOutstanding.
