@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use stillpoint::cli;
-use stillpoint::config::{self, Errors, Files, Loaded, Source};
+use stillpoint::config::{self, CatalogPlace, Errors, Files, Loaded, Source};
 
 /// One file of the corpus; its first lines may say what is laid below it, what variables above it, and how many errors it has.
 struct Case {
@@ -235,6 +235,23 @@ fn the_repository_holds_the_schema_that_the_program_prints() {
         printed == held,
         "config/schema.json is stale: write it anew with WRITE_SCHEMA=1 in this test's environment"
     );
+}
+
+#[test]
+fn a_catalog_on_postgresql_comes_from_a_variable_and_nothing_shows_its_password() {
+    let url = "postgres://stillpoint:hunter2@db.example:5433/stillpoint?sslmode=verify-full&sslrootcert=/tls/ca.crt";
+    let files = file("tests/config/valid/least.yaml");
+    let loaded = config::load(&files, variable("STILLPOINT__DAEMON__CATALOG", url)).unwrap();
+    let CatalogPlace::Postgres(place) = &loaded.config.daemon.catalog else { panic!("it is on PostgreSQL") };
+    assert_eq!(place.secret().as_str(), url);
+    assert_eq!(loaded.config.daemon.socket, Path::new("/run/stillpoint/stillpoint.sock"));
+    let view = loaded.view.to_string();
+    assert!(view.contains("catalog: postgres://stillpoint:***@db.example:5433/"), "{view}");
+    for shown in [view, format!("{:?}", loaded.config), place.to_string()] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
+    let socket = "postgres:///stillpoint?host=/run/postgresql";
+    assert!(config::load(&files, variable("STILLPOINT__DAEMON__CATALOG", socket)).is_ok());
 }
 
 #[test]

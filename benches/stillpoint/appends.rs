@@ -17,7 +17,7 @@ pub fn measure(table: &mut Table) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let mut file = std::fs::File::create(folder.path().join("bare")).expect("a file");
     let (bare, appends) = runtime.block_on(async {
-        let catalog = Catalog::open(&folder.path().join("catalog.db")).await.expect("a catalog");
+        let catalog = Catalog::open(&folder.path().join("catalog.db").into()).await.expect("a catalog");
         let (mut bare, mut appends) = (Vec::new(), Vec::new());
         for window in 0..WINDOWS {
             let name = format!("bench-{window}");

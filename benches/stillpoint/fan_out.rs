@@ -155,7 +155,7 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
     let path = folder.join("catalog.db");
     let daemon = Daemon {
         leadership: None,
-        catalog: path.clone(),
+        catalog: path.clone().into(),
         http: None,
         socket: folder.join("catalog.sock"),
         sweep_interval: Duration::from_secs(60),
@@ -164,7 +164,7 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
         history: None,
     };
     let groups = BTreeMap::from([("bench".to_owned(), group.clone())]);
-    let catalog = Catalog::open(&path).await.expect("a catalog");
+    let catalog = Catalog::open(&path.into()).await.expect("a catalog");
     let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups, webhooks: BTreeMap::new() }));
     let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
     let finder = Finder::new(config).expect("a finder");

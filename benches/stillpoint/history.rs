@@ -38,7 +38,7 @@ pub fn measure(table: &mut Table) {
 
 /// One window by the catalog itself, and its likes by SQL.
 async fn make(path: &Path) {
-    let catalog = Catalog::open(path).await.expect("a catalog");
+    let catalog = Catalog::open(&path.to_path_buf().into()).await.expect("a catalog");
     catalog.capture("template", "tables", &capture()).await.expect("a capture");
     for (number, event) in (0..).zip(consistent()) {
         catalog.append("template", number, &event).await.expect("an append");
@@ -80,7 +80,7 @@ async fn asked(table: &mut Table, path: &Path) {
     let (mut open, mut list, mut page) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let begun = Instant::now();
-        let catalog = Catalog::open(path).await.expect("a catalog");
+        let catalog = Catalog::open(&path.to_path_buf().into()).await.expect("a catalog");
         catalog.open_windows().await.expect("the open windows");
         open.push(millis(begun));
         let begun = Instant::now();
@@ -100,7 +100,7 @@ async fn asked(table: &mut Table, path: &Path) {
 
 /// Half of them leave, while others are written.
 async fn pruned(table: &mut Table, path: &Path) {
-    let catalog = Catalog::open(path).await.expect("a catalog");
+    let catalog = Catalog::open(&path.to_path_buf().into()).await.expect("a catalog");
     let before = now().checked_sub(Duration::from_secs(WINDOWS.unsigned_abs() * APART.unsigned_abs() / 2));
     let before = before.expect("an instant");
     let begun = Instant::now();

@@ -9,7 +9,7 @@ use crate::notify::Happening;
 use crate::tracking::track::Track;
 use crate::window::{Event, Journal, Report};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
 const ACTION: &str = "append";
 
@@ -25,7 +25,7 @@ pub(super) struct Append {
 
 impl Append {
     /// The projection is computed from the fold, never from the event alone: `windows` cannot drift from the journals.
-    pub(super) async fn run(self, connection: &mut SqliteConnection) -> Result<(), AppendError> {
+    pub(super) async fn run(self, connection: &mut AnyConnection) -> Result<(), AppendError> {
         let before = self.stored(connection).await?;
         let next = u32::try_from(before.len()).unwrap_or(u32::MAX);
         if let Some(stored) = usize::try_from(self.number).ok().and_then(|number| before.get(number)) {
@@ -47,7 +47,7 @@ impl Append {
     }
 
     /// What becomes of the captures: a restore point is followed in each captured store, else they serve no one.
-    async fn follow(&self, connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+    async fn follow(&self, connection: &mut AnyConnection, row: &WindowRow) -> Result<(), CatalogError> {
         let Some(point) = row.restore_point else {
             sqlx::query(sql::DELETE_CAPTURES).bind(&row.window).execute(connection).await.during(ACTION)?;
             return Ok(());
@@ -57,26 +57,30 @@ impl Append {
             .fetch_all(&mut *connection)
             .await
             .during(ACTION)?;
+        if stores.is_empty() {
+            return Ok(());
+        }
+        let statement = format!("{}{}", sql::INSERT_TRACKS, sql::rows(stores.len(), 8));
+        let mut insert = sqlx::query(AssertSqlSafe(statement)).persistent(false);
         for store in stores {
             let track = Track::new(row.window.clone(), row.group.clone(), store, point);
-            sqlx::query(sql::INSERT_TRACK)
-                .bind(&track.window)
-                .bind(&track.store)
-                .bind(&track.group)
+            let body = json(&track)?;
+            insert = insert
+                .bind(track.window)
+                .bind(track.store)
+                .bind(track.group)
                 .bind(point.as_microsecond())
                 .bind(track.state.name())
                 .bind(self.at.as_microsecond())
                 .bind(self.epoch)
-                .bind(json(&track)?)
-                .execute(&mut *connection)
-                .await
-                .during(ACTION)?;
+                .bind(body);
         }
+        insert.execute(connection).await.during(ACTION)?;
         Ok(())
     }
 
     /// A pause by hand that ends is no window that anybody waits for.
-    async fn tell(&self, connection: &mut SqliteConnection, journal: &Journal) -> Result<(), CatalogError> {
+    async fn tell(&self, connection: &mut AnyConnection, journal: &Journal) -> Result<(), CatalogError> {
         let by_hand = journal.plan.as_ref().is_none_or(|plan| plan.trigger == Trigger::Hand);
         if by_hand || self.outbox.is_empty() {
             return Ok(());
@@ -93,7 +97,7 @@ impl Append {
         self.outbox.put(connection, self.epoch, &happening(notice, &report, self.at)?).await
     }
 
-    async fn stored(&self, connection: &mut SqliteConnection) -> Result<Vec<Event>, CatalogError> {
+    async fn stored(&self, connection: &mut AnyConnection) -> Result<Vec<Event>, CatalogError> {
         let rows: Vec<RawEvent> =
             sqlx::query_as(sql::EVENTS).bind(&self.window).fetch_all(connection).await.during(ACTION)?;
         let mut events = Vec::with_capacity(rows.len());
@@ -123,7 +127,7 @@ impl Append {
         }
     }
 
-    async fn insert(&self, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
+    async fn insert(&self, connection: &mut AnyConnection) -> Result<(), CatalogError> {
         sqlx::query(sql::INSERT_EVENT)
             .bind(&self.window)
             .bind(i64::from(self.number))
@@ -145,7 +149,7 @@ pub(super) fn happening(notice: Notice, report: &Report, at: Timestamp) -> Resul
 }
 
 /// Writes a window's row, new or changed.
-pub(super) async fn save(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+pub(super) async fn save(connection: &mut AnyConnection, row: &WindowRow) -> Result<(), CatalogError> {
     let micros = |at: Option<Timestamp>| at.map(Timestamp::as_microsecond);
     sqlx::query(sql::UPSERT_WINDOW)
         .bind(&row.window)
@@ -170,7 +174,7 @@ pub(super) async fn save(connection: &mut SqliteConnection, row: &WindowRow) -> 
 
 /// Counts a window that ended; runs once for each, in the transaction that ends it. A person's pause is none: metrics
 /// go on from these totals, and it would be a failure that nobody had after each restart.
-pub(super) async fn count(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+pub(super) async fn count(connection: &mut AnyConnection, row: &WindowRow) -> Result<(), CatalogError> {
     if row.trigger == Trigger::Hand {
         return Ok(());
     }
@@ -189,7 +193,7 @@ pub(super) fn value<T: serde::Serialize>(value: &T) -> Result<serde_json::Value,
 }
 
 /// Counts how long the members were closed, whatever the verdict and whoever asked.
-async fn count_closed(connection: &mut SqliteConnection, row: &WindowRow) -> Result<(), CatalogError> {
+async fn count_closed(connection: &mut AnyConnection, row: &WindowRow) -> Result<(), CatalogError> {
     let Some(closed) = row.closed else { return Ok(()) };
     sqlx::query(sql::COUNT_CLOSED)
         .bind(&row.group)

@@ -59,7 +59,7 @@ pub(super) fn place(path: &Path) -> Result<PathBuf, OpenError> {
     let real = if path.exists() {
         path.canonicalize().map_err(failed("find"))?
     } else {
-        let name = path.file_name().ok_or_else(|| OpenError::NoCatalog(path.to_path_buf()))?;
+        let name = path.file_name().ok_or_else(|| OpenError::NoCatalog(path.to_path_buf().into()))?;
         parent.canonicalize().map_err(failed("find"))?.join(name)
     };
     let looked_at = if real.exists() { real.as_path() } else { real.parent().unwrap_or(parent) };

@@ -1,13 +1,13 @@
 //! What is still to be told to webhooks and heartbeats: written in the transaction that it tells of.
 
 use super::error::{CatalogError, During};
-use super::reader::{Reader, within};
+use super::reader::Reader;
 use super::rows::instant;
-use super::{Catalog, READ_DEADLINE, sql};
+use super::{Catalog, sql};
 use crate::domain::Notice;
 use crate::notify::Happening;
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::AnyConnection;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -67,7 +67,7 @@ impl Outbox {
     /// Writes a row for each that listens. The same happening again changes nothing.
     pub(super) async fn put(
         &self,
-        connection: &mut SqliteConnection,
+        connection: &mut AnyConnection,
         epoch: i64,
         happening: &Happening,
     ) -> Result<(), CatalogError> {
@@ -147,11 +147,10 @@ impl Catalog {
     /// The disk, or a later epoch.
     pub async fn forget_others(&self) -> Result<Vec<String>, CatalogError> {
         const ACTION: &str = "strike what nobody listens for";
-        let query = sqlx::query_scalar(sql::ADDRESSED).fetch_all(&self.reader.pool);
-        let addressed: Vec<String> = within(ACTION, READ_DEADLINE, query).await?;
+        let addressed: Vec<(String,)> = self.all(ACTION, sql::ADDRESSED, &[]).await?;
         let listeners = self.outbox.listeners();
         let heard = |name: &String| listeners.iter().any(|listener| listener.name == *name);
-        let others: Vec<String> = addressed.into_iter().filter(|name| !heard(name)).collect();
+        let others: Vec<String> = addressed.into_iter().map(|(name,)| name).filter(|name| !heard(name)).collect();
         for listener in others.clone() {
             let strike: super::writer::Body<(), CatalogError> = Box::new(move |connection| {
                 Box::pin(async move {
@@ -171,8 +170,7 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn waiting(&self, listener: &str) -> Result<Vec<Waiting>, CatalogError> {
-        let query = sqlx::query_as(sql::WAITING).bind(listener).fetch_all(&self.pool);
-        let rows: Vec<(String, i64)> = within("list what is to be told", READ_DEADLINE, query).await?;
+        let rows: Vec<(String, i64)> = self.all("list what is to be told", sql::WAITING, &[listener.into()]).await?;
         rows.into_iter().map(|(id, since)| Ok(Waiting { id, since: instant(since)? })).collect()
     }
 
@@ -181,7 +179,8 @@ impl Reader {
     /// # Errors
     /// The disk.
     pub async fn message(&self, listener: &str, id: &str) -> Result<Option<String>, CatalogError> {
-        let query = sqlx::query_scalar(sql::MESSAGE).bind(listener).bind(id).fetch_optional(&self.pool);
-        within("read what is to be told", READ_DEADLINE, query).await
+        let values = [listener.into(), id.into()];
+        let row: Option<(String,)> = self.one("read what is to be told", sql::MESSAGE, &values).await?;
+        Ok(row.map(|(body,)| body))
     }
 }

@@ -2,15 +2,19 @@
 //! their turn.
 
 use super::error::{CatalogError, During};
-use super::reader::{Reader, within};
+use super::reader::Reader;
 use super::tracked::RawCopy;
-use super::{Catalog, READ_DEADLINE, sql};
+use super::{Catalog, sql};
 use crate::tracking::copy::Copy;
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// About how many rows one transaction deletes: an append that comes meanwhile waits for no more than that.
-const ROWS: u64 = 500;
+const ACTION: &str = "prune windows";
+/// About how many copies one transaction deletes: an append that comes meanwhile waits for no more than that.
+const ROWS: i64 = 500;
+/// How many windows, each with a handful of rows.
+const WINDOWS: usize = 50;
 
 /// A window that may be pruned, as far as was seen without holding up writers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,9 +40,8 @@ impl Reader {
     /// The disk.
     pub async fn stale(&self, before: Timestamp, last: Option<&Stale>, limit: u32) -> Result<Vec<Stale>, CatalogError> {
         let (started, window) = last.map_or((i64::MIN, ""), |last| (last.started, last.window.as_str()));
-        let query = sqlx::query_as(sql::STALE).bind(before.as_microsecond()).bind(started).bind(window);
-        let query = query.bind(i64::from(limit)).fetch_all(&self.pool);
-        let rows: Vec<(i64, String)> = within("list old windows", READ_DEADLINE, query).await?;
+        let values = [before.as_microsecond().into(), started.into(), window.into(), limit.into()];
+        let rows: Vec<(i64, String)> = self.all("list old windows", sql::STALE, &values).await?;
         Ok(rows.into_iter().map(|(started, window)| Stale { started, window }).collect())
     }
 }
@@ -50,21 +53,10 @@ impl Catalog {
     /// # Errors
     /// The disk, or a later epoch.
     pub async fn prune(&self, before: Timestamp, windows: &[Stale]) -> Result<Pruned, CatalogError> {
-        const ACTION: &str = "prune windows";
-        let windows: Vec<String> = windows.iter().map(|stale| stale.window.clone()).collect();
+        let windows: Vec<String> = windows.iter().take(WINDOWS).map(|stale| stale.window.clone()).collect();
         self.change(
             ACTION,
-            Box::new(move |connection| {
-                Box::pin(async move {
-                    let mut pruned = Pruned::default();
-                    for window in &windows {
-                        if !prune(connection, ACTION, before, window, &mut pruned).await? || pruned.rows >= ROWS {
-                            break;
-                        }
-                    }
-                    Ok(pruned)
-                })
-            }),
+            Box::new(move |connection| Box::pin(async move { prune(connection, before, &windows).await })),
         )
         .await
     }
@@ -80,7 +72,7 @@ impl Catalog {
             Box::new(move |connection| {
                 Box::pin(async move {
                     let prune = sqlx::query(sql::PRUNE_SLOTS).bind(before.as_microsecond());
-                    let prune = prune.bind(i64::try_from(ROWS).unwrap_or(i64::MAX));
+                    let prune = prune.bind(ROWS);
                     Ok(prune.execute(connection).await.during(ACTION)?.rows_affected())
                 })
             }),
@@ -89,47 +81,67 @@ impl Catalog {
     }
 }
 
-/// Deletes one window, or some of its copies; whether it is done with.
-async fn prune(
-    connection: &mut SqliteConnection,
-    action: &'static str,
-    before: Timestamp,
-    window: &str,
-    pruned: &mut Pruned,
-) -> Result<bool, CatalogError> {
-    let stale = sqlx::query_scalar(sql::IS_STALE).bind(before.as_microsecond()).bind(window);
-    let stale: i64 = stale.fetch_one(&mut *connection).await.during(action)?;
-    if stale == 0 || left_behind(connection, action, window).await? {
+/// A few statements, however many windows there are.
+async fn prune(connection: &mut AnyConnection, before: Timestamp, windows: &[String]) -> Result<Pruned, CatalogError> {
+    let mut pruned = Pruned::default();
+    if windows.is_empty() {
+        return Ok(pruned);
+    }
+    let among = |first| sql::places(first, windows.len());
+    let stale = format!("{}{}", sql::STALE_OF, among(2));
+    let stale = sqlx::query_scalar(AssertSqlSafe(stale)).persistent(false).bind(before.as_microsecond());
+    let stale = windows.iter().fold(stale, |query, window| query.bind(window)).fetch_all(&mut *connection);
+    let stale: BTreeSet<String> = stale.await.during(ACTION)?.into_iter().collect();
+    let kept = left_behind(connection, windows).await?;
+    let copies = format!("{}{}{}", sql::COPIES_OF, among(1), sql::BY_WINDOW);
+    let copies = sqlx::query_as(AssertSqlSafe(copies)).persistent(false);
+    let copies = windows.iter().fold(copies, |query, window| query.bind(window)).fetch_all(&mut *connection);
+    let copies: BTreeMap<String, i64> = copies.await.during(ACTION)?.into_iter().collect();
+
+    let (mut going, mut rows) = (Vec::new(), 0);
+    for window in windows {
+        if !stale.contains(window) || kept.contains(window) {
+            pruned.done += 1;
+            continue;
+        }
+        let of_it = copies.get(window).copied().unwrap_or_default();
+        if of_it >= ROWS && going.is_empty() {
+            let some = sqlx::query(sql::PRUNE_COPIES).bind(window).bind(ROWS).execute(connection).await;
+            pruned.rows = some.during(ACTION)?.rows_affected();
+            return Ok(pruned);
+        }
+        rows += of_it;
+        if rows >= ROWS {
+            break;
+        }
+        going.push(window);
         pruned.done += 1;
-        return Ok(true);
+        pruned.windows += 1;
     }
-    let limit = i64::try_from(ROWS).unwrap_or(i64::MAX);
-    let copies = sqlx::query(sql::PRUNE_COPIES).bind(window).bind(limit).execute(&mut *connection).await;
-    let copies = copies.during(action)?.rows_affected();
-    pruned.rows += copies;
-    if copies >= ROWS {
-        return Ok(false);
+    if going.is_empty() {
+        return Ok(pruned);
     }
-    for statement in sql::PRUNE_WINDOW {
-        let deleted = sqlx::query(statement).bind(window).execute(&mut *connection).await.during(action)?;
-        pruned.rows += deleted.rows_affected();
+    for statement in sql::PRUNE_WINDOWS {
+        let delete = format!("{statement}{}", sql::places(1, going.len()));
+        let delete = sqlx::query(AssertSqlSafe(delete)).persistent(false);
+        let delete = going.iter().fold(delete, |query, window| query.bind(window.as_str())).execute(&mut *connection);
+        pruned.rows += delete.await.during(ACTION)?.rows_affected();
     }
-    pruned.windows += 1;
-    pruned.done += 1;
-    Ok(true)
+    Ok(pruned)
 }
 
-/// Whether a copy that failed left something in the cloud that is not surely ours: its name is to be known on.
-async fn left_behind(
-    connection: &mut SqliteConnection,
-    action: &'static str,
-    window: &str,
-) -> Result<bool, CatalogError> {
-    let failed = sqlx::query_as::<_, RawCopy>(sql::FAILED_COPIES).bind(window).fetch_all(connection);
-    for row in failed.await.during(action)? {
-        if Copy::try_from(row)?.left.is_some() {
-            return Ok(true);
+/// The windows of which a copy that failed left something in the cloud that is not surely ours: its name is to be known
+/// on.
+async fn left_behind(connection: &mut AnyConnection, windows: &[String]) -> Result<BTreeSet<String>, CatalogError> {
+    let failed = format!("{}{}", sql::FAILED_COPIES_OF, sql::places(1, windows.len()));
+    let failed = sqlx::query_as::<_, RawCopy>(AssertSqlSafe(failed)).persistent(false);
+    let failed = windows.iter().fold(failed, |query, window| query.bind(window)).fetch_all(connection);
+    let mut kept = BTreeSet::new();
+    for row in failed.await.during(ACTION)? {
+        let copy = Copy::try_from(row)?;
+        if copy.left.is_some() {
+            kept.insert(copy.window);
         }
     }
-    Ok(false)
+    Ok(kept)
 }

@@ -1,23 +1,20 @@
 use super::append::quarter;
 use super::error::{CatalogError, During};
+use super::lines::{Lines, Value};
+use super::link::Link;
 use super::rows::{Entry, RawEvent, RawSlot, RawTotal, RawWindow, SlotRow, Total, WindowRow, instant, parse};
-use super::{INTEGRITY_DEADLINE, READ_DEADLINE, sql, writer};
+use super::{READ_DEADLINE, sql};
 use crate::window::{Event, Journal};
 use jiff::Timestamp;
-use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqlitePool, SqlitePoolOptions};
-use std::path::{Path, PathBuf};
+use sqlx::FromRow;
+use sqlx::any::AnyRow;
 use std::time::Duration;
-
-/// Reads at one time; more wait, with their deadline.
-const CONNECTIONS: u32 = 4;
 
 /// The catalog's queries, on connections of their own that cannot write: a hanging write does not hold them up.
 /// Cheap to clone. [`crate::catalog::Catalog`] has them all too.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    path: PathBuf,
-    pub(super) pool: SqlitePool,
+    pub(super) lines: Lines,
 }
 
 /// A window without a verdict, as recovery finds it.
@@ -62,22 +59,49 @@ impl OpenWindow {
 }
 
 impl Reader {
-    pub(super) fn new(path: &Path) -> Self {
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS)
-            .acquire_timeout(READ_DEADLINE)
-            .connect_lazy_with(writer::plain(path).read_only(true));
-        Self { path: path.to_path_buf(), pool }
-    }
-
-    /// Where the file really is, without symbolic links.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    pub(super) fn new(link: Link) -> Self {
+        Self { lines: Lines::new(link) }
     }
 
     pub(super) async fn end(&self) {
-        self.pool.close().await;
+        self.lines.end().await;
+    }
+
+    /// What one statement finds.
+    pub(super) async fn all<T>(
+        &self,
+        action: &'static str,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Vec<T>, CatalogError>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        within(action, READ_DEADLINE, self.lines.ask(statement, values)).await
+    }
+
+    /// What one statement finds first.
+    pub(super) async fn one<T>(
+        &self,
+        action: &'static str,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Option<T>, CatalogError>
+    where
+        T: for<'r> FromRow<'r, AnyRow> + Send + Unpin,
+    {
+        Ok(self.all(action, statement, values).await?.into_iter().next())
+    }
+
+    /// A number that a statement always has an answer to.
+    pub(super) async fn number(
+        &self,
+        action: &'static str,
+        statement: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<i64, CatalogError> {
+        let row: Option<(i64,)> = self.one(action, statement, values).await?;
+        row.map(|(number,)| number).ok_or(sqlx::Error::RowNotFound).during(action)
     }
 
     /// The journals without a verdict, oldest first: what recovery takes up. One that cannot be read does not hold up
@@ -86,8 +110,7 @@ impl Reader {
     /// # Errors
     /// The disk.
     pub async fn open_windows(&self) -> Result<Vec<OpenWindow>, CatalogError> {
-        let query = sqlx::query_as(sql::OPEN_EVENTS).fetch_all(&self.pool);
-        let rows: Vec<(String, i64, String)> = within("list open windows", READ_DEADLINE, query).await?;
+        let rows: Vec<(String, i64, String)> = self.all("list open windows", sql::OPEN_EVENTS, &[]).await?;
         let mut windows: Vec<OpenWindow> = Vec::new();
         for (window, number, body) in rows {
             if windows.last().is_none_or(|last| last.window != window) {
@@ -105,8 +128,7 @@ impl Reader {
     /// # Errors
     /// The disk, or an event that cannot be read.
     pub async fn journal(&self, window: &str) -> Result<Vec<Entry>, CatalogError> {
-        let query = sqlx::query_as(sql::EVENTS).bind(window).fetch_all(&self.pool);
-        let rows: Vec<RawEvent> = within("read a journal", READ_DEADLINE, query).await?;
+        let rows: Vec<RawEvent> = self.all("read a journal", sql::EVENTS, &[window.into()]).await?;
         let mut entries = Vec::with_capacity(rows.len());
         for (index, row) in rows.into_iter().enumerate() {
             whole(window, index, row.number)?;
@@ -121,13 +143,9 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn history(&self, group: Option<&str>, limit: u32) -> Result<Vec<WindowRow>, CatalogError> {
-        let query = sqlx::query_as::<_, RawWindow>(if group.is_some() { sql::HISTORY_OF_GROUP } else { sql::HISTORY })
-            .bind(i64::from(limit));
-        let query = match group {
-            Some(group) => query.bind(group),
-            None => query,
-        };
-        let rows = within("list windows", READ_DEADLINE, query.fetch_all(&self.pool)).await?;
+        let statement = if group.is_some() { sql::HISTORY_OF_GROUP } else { sql::HISTORY };
+        let values: Vec<Value<'_>> = [limit.into()].into_iter().chain(group.map(Value::from)).collect();
+        let rows: Vec<RawWindow> = self.all("list windows", statement, &values).await?;
         rows.into_iter().map(WindowRow::try_from).collect()
     }
 
@@ -136,8 +154,8 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn window(&self, window: &str) -> Result<Option<WindowRow>, CatalogError> {
-        let query = sqlx::query_as::<_, RawWindow>(sql::WINDOW).bind(window).fetch_optional(&self.pool);
-        within("read a window", READ_DEADLINE, query).await?.map(WindowRow::try_from).transpose()
+        let row: Option<RawWindow> = self.one("read a window", sql::WINDOW, &[window.into()]).await?;
+        row.map(WindowRow::try_from).transpose()
     }
 
     /// Slots of the group that are planned or running, oldest first: what the daemon looks at when it starts.
@@ -145,8 +163,8 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn unfinished_slots(&self, group: &str) -> Result<Vec<SlotRow>, CatalogError> {
-        let query = sqlx::query_as::<_, RawSlot>(sql::UNFINISHED_SLOTS).bind(group).fetch_all(&self.pool);
-        within("list slots", READ_DEADLINE, query).await?.into_iter().map(SlotRow::try_from).collect()
+        let rows: Vec<RawSlot> = self.all("list slots", sql::UNFINISHED_SLOTS, &[group.into()]).await?;
+        rows.into_iter().map(SlotRow::try_from).collect()
     }
 
     /// The group's latest slot up to an instant, whatever its state.
@@ -154,9 +172,9 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn last_slot(&self, group: &str, until: Timestamp) -> Result<Option<SlotRow>, CatalogError> {
-        let query = sqlx::query_as::<_, RawSlot>(sql::LAST_SLOT).bind(group).bind(until.as_microsecond());
-        let query = query.fetch_optional(&self.pool);
-        within("read a slot", READ_DEADLINE, query).await?.map(SlotRow::try_from).transpose()
+        let values = [group.into(), until.as_microsecond().into()];
+        let row: Option<RawSlot> = self.one("read a slot", sql::LAST_SLOT, &values).await?;
+        row.map(SlotRow::try_from).transpose()
     }
 
     /// The group's newest restore point.
@@ -164,8 +182,9 @@ impl Reader {
     /// # Errors
     /// The disk.
     pub async fn last_consistent(&self, group: &str) -> Result<Option<Timestamp>, CatalogError> {
-        let query = sqlx::query_scalar::<_, Option<i64>>(sql::LAST_POINT).bind(group).fetch_one(&self.pool);
-        within("read the last restore point", READ_DEADLINE, query).await?.map(instant).transpose()
+        let action = "read the last restore point";
+        let row: Option<(Option<i64>,)> = self.one(action, sql::LAST_POINT, &[group.into()]).await?;
+        row.and_then(|(point,)| point).map(instant).transpose()
     }
 
     /// How many windows of the group were discarded since its last consistent one; a person's pauses are no windows.
@@ -173,8 +192,7 @@ impl Reader {
     /// # Errors
     /// The disk.
     pub async fn discarded_in_a_row(&self, group: &str) -> Result<usize, CatalogError> {
-        let query = sqlx::query_scalar::<_, i64>(sql::DISCARDED_IN_A_ROW).bind(group).fetch_one(&self.pool);
-        let count = within("count discarded windows", READ_DEADLINE, query).await?;
+        let count = self.number("count discarded windows", sql::DISCARDED_IN_A_ROW, &[group.into()]).await?;
         Ok(usize::try_from(count).unwrap_or_default())
     }
 
@@ -183,8 +201,8 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn totals(&self) -> Result<Vec<Total>, CatalogError> {
-        let query = sqlx::query_as::<_, RawTotal>(sql::TOTALS).fetch_all(&self.pool);
-        within("count windows", READ_DEADLINE, query).await?.into_iter().map(Total::try_from).collect()
+        let rows: Vec<RawTotal> = self.all("count windows", sql::TOTALS, &[]).await?;
+        rows.into_iter().map(Total::try_from).collect()
     }
 
     /// How long the group's members were closed in windows that began since an instant, to the quarter of an hour; none:
@@ -194,53 +212,21 @@ impl Reader {
     /// The disk.
     pub async fn closed(&self, group: &str, since: Option<Timestamp>) -> Result<Duration, CatalogError> {
         let since = since.map_or(i64::MIN, quarter);
-        let query = sqlx::query_scalar::<_, i64>(sql::CLOSED).bind(group).bind(since).fetch_one(&self.pool);
-        let microseconds = within("add up the time closed", READ_DEADLINE, query).await?;
+        let microseconds = self.number("add up the time closed", sql::CLOSED, &[group.into(), since.into()]).await?;
         Ok(Duration::from_micros(microseconds.unsigned_abs()))
     }
 
-    /// The database's size in bytes, its write-ahead log not counted.
+    /// The catalog's size in bytes, a file's write-ahead log not counted.
     ///
     /// # Errors
-    /// The disk.
+    /// The disk, or the server.
     pub async fn size_bytes(&self) -> Result<u64, CatalogError> {
-        let size = async {
-            let mut connection = self.pool.acquire().await?;
-            let pages: i64 = sqlx::query_scalar(sql::PAGE_COUNT).fetch_one(&mut *connection).await?;
-            let page: i64 = sqlx::query_scalar(sql::PAGE_SIZE).fetch_one(&mut *connection).await?;
-            Ok(pages.unsigned_abs() * page.unsigned_abs())
-        };
-        within("tell its size", READ_DEADLINE, size).await
-    }
-
-    /// Reads the whole file and checks it: pages, indices, references. May take seconds on a large catalog; the
-    /// deadline is [`INTEGRITY_DEADLINE`].
-    ///
-    /// # Errors
-    /// `Damaged` with what was found; or the disk.
-    pub async fn integrity_check(&self) -> Result<(), CatalogError> {
-        let check = async {
-            // Its own connection: one that outlives the deadline takes no place from other reads.
-            let mut connection = writer::plain(&self.path).read_only(true).connect().await?;
-            let pages: Vec<String> = sqlx::query_scalar(sql::INTEGRITY).fetch_all(&mut connection).await?;
-            let dangling: Vec<(String, Option<i64>)> =
-                sqlx::query_as(sql::FOREIGN_KEYS).fetch_all(&mut connection).await?;
-            let dangling = dangling.into_iter().map(|(table, row)| match row {
-                Some(row) => format!("row {row} of {table} refers to nothing"),
-                None => format!("a row of {table} refers to nothing"),
-            });
-            Ok(pages.into_iter().filter(|line| line != "ok").chain(dangling).collect::<Vec<_>>())
-        };
-        let found = match within("check itself", INTEGRITY_DEADLINE, check).await {
-            Err(CatalogError::Database { source, .. }) if super::is_damage(&source) => vec![source.to_string()],
-            other => other?,
-        };
-        if found.is_empty() { Ok(()) } else { Err(CatalogError::Damaged(found)) }
+        Ok(self.number("tell its size", self.lines.link().size(), &[]).await?.unsigned_abs())
     }
 
     pub(super) async fn first_seen(&self, group: &str) -> Result<Option<Timestamp>, CatalogError> {
-        let query = sqlx::query_scalar::<_, i64>(sql::GROUP_SEEN).bind(group).fetch_optional(&self.pool);
-        within("read a group", READ_DEADLINE, query).await?.map(instant).transpose()
+        let row: Option<(i64,)> = self.one("read a group", sql::GROUP_SEEN, &[group.into()]).await?;
+        row.map(|(seen,)| instant(seen)).transpose()
     }
 }
 
@@ -250,14 +236,14 @@ pub(super) async fn within<T>(
     query: impl Future<Output = Result<T, sqlx::Error>>,
 ) -> Result<T, CatalogError> {
     match tokio::time::timeout(deadline, query).await {
-        Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => Err(CatalogError::Stalled { action, after: deadline }),
+        Err(_) => Err(CatalogError::Stalled { action, after: deadline }),
         Ok(Err(sqlx::Error::PoolClosed)) => Err(CatalogError::Closed),
         Ok(result) => result.during(action),
     }
 }
 
 /// The journal has no gap before this event.
-fn whole(window: &str, expected: usize, number: i64) -> Result<(), CatalogError> {
+pub(super) fn whole(window: &str, expected: usize, number: i64) -> Result<(), CatalogError> {
     let expected = u32::try_from(expected).unwrap_or(u32::MAX);
     if i64::from(expected) == number {
         return Ok(());

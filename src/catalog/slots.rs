@@ -7,7 +7,7 @@ use super::{Catalog, sql};
 use crate::domain::{Notice, Reason, Trigger, Verdict};
 use crate::window::{Phase, Report};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::AnyConnection;
 
 impl Catalog {
     /// Records the group's next scheduled instant, so that one that passes while no daemon runs is found later.
@@ -177,7 +177,7 @@ impl Catalog {
 
 /// Whether the statement changed the slot.
 async fn set(
-    connection: &mut SqliteConnection,
+    connection: &mut AnyConnection,
     action: &'static str,
     statement: &'static str,
     group: &str,

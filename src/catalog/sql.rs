@@ -1,4 +1,4 @@
-//! Every statement of the catalog, in SQL that SQLite and PostgreSQL share; the pragmas are SQLite's own.
+//! The statements of the catalog, in SQL that SQLite and PostgreSQL share.
 
 macro_rules! window_columns {
     () => {
@@ -36,8 +36,8 @@ macro_rules! points {
     };
 }
 
-pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch, identity";
-pub(super) const EPOCH: &str = "SELECT epoch FROM leader WHERE id = 1";
+pub(super) const NEXT_EPOCH: &str = "UPDATE leader SET epoch = epoch + 1, holder = $1, \
+     identity = COALESCE(identity, $2) WHERE id = 1 RETURNING epoch, identity";
 
 pub(super) const EVENTS: &str =
     "SELECT number, epoch, written_at, kind, body FROM events WHERE window_id = $1 ORDER BY number";
@@ -73,6 +73,11 @@ pub(super) const POINTS_OF_GROUP: &str =
 pub(super) const POINT_BY_WINDOW: &str = points!("WHERE restore_point IS NOT NULL AND window_id = $1");
 pub(super) const POINT_BY_INSTANT: &str =
     points!("WHERE restore_point = $1 ORDER BY restore_point DESC, window_id DESC LIMIT 100");
+/// The journals of the newest windows, and how those ended: one row an event, or one without any.
+pub(super) const NEWEST_JOURNALS: &str = "SELECT newest.window_id, newest.verdict, newest.restore_point, events.number, \
+     events.body FROM (SELECT window_id, started, verdict, restore_point FROM windows \
+     ORDER BY started DESC, window_id DESC LIMIT $1) AS newest LEFT JOIN events ON events.window_id = newest.window_id \
+     ORDER BY newest.started DESC, newest.window_id DESC, events.number";
 pub(super) const LAST_POINT: &str =
     "SELECT MAX(restore_point) FROM windows WHERE group_name = $1 AND restore_point IS NOT NULL";
 /// The newest windows only: a start must not read all that were ever discarded.
@@ -141,9 +146,8 @@ pub(super) const STRAY_CAPTURES: &str = "SELECT DISTINCT window_id FROM captures
 pub(super) const DELETE_STRAY_CAPTURES: &str = "DELETE FROM captures WHERE window_id = $1 AND epoch < $2 AND NOT EXISTS \
      (SELECT 1 FROM windows WHERE windows.window_id = captures.window_id)";
 
-pub(super) const INSERT_TRACK: &str = "INSERT INTO tracks \
-     (window_id, store_name, group_name, restore_point, state, changed_at, epoch, body) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+pub(super) const INSERT_TRACKS: &str = "INSERT INTO tracks \
+     (window_id, store_name, group_name, restore_point, state, changed_at, epoch, body) VALUES ";
 pub(super) const UPDATE_TRACK: &str = "UPDATE tracks SET state = $3, changed_at = $4, epoch = $5, body = $6 \
      WHERE window_id = $1 AND store_name = $2";
 pub(super) const STATE_OF_TRACK: &str = "SELECT state FROM tracks WHERE window_id = $1 AND store_name = $2";
@@ -152,9 +156,9 @@ pub(super) const LIVE_TRACKS: &str = "SELECT window_id, store_name, state, body 
 pub(super) const TRACKS: &str =
     "SELECT window_id, store_name, state, body FROM tracks WHERE window_id = $1 ORDER BY store_name";
 
-pub(super) const INSERT_COPY: &str = "INSERT INTO copies \
-     (window_id, store_name, source, group_name, step, name, backup_arn, bytes, changed_at, epoch, body) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (window_id, store_name, source) DO NOTHING";
+pub(super) const INSERT_COPIES: &str = "INSERT INTO copies \
+     (window_id, store_name, source, group_name, step, name, backup_arn, bytes, changed_at, epoch, body) VALUES ";
+pub(super) const UNLESS_THERE: &str = " ON CONFLICT (window_id, store_name, source) DO NOTHING";
 pub(super) const STEP_OF_COPY: &str =
     "SELECT group_name, step, name FROM copies WHERE window_id = $1 AND store_name = $2 AND source = $3";
 pub(super) const UPDATE_COPY: &str = "UPDATE copies SET step = $4, backup_arn = $5, bytes = $6, changed_at = $7, \
@@ -192,17 +196,20 @@ pub(super) const STALE: &str = concat!(
     prunable!(),
     " ORDER BY started, window_id LIMIT $4"
 );
-pub(super) const IS_STALE: &str = concat!("SELECT COUNT(*) FROM windows WHERE window_id = $2 AND ", prunable!());
-pub(super) const FAILED_COPIES: &str = "SELECT window_id, store_name, source, step, body FROM copies \
-     WHERE window_id = $1 AND step = 'failed'";
+pub(super) const STALE_OF: &str = concat!("SELECT window_id FROM windows WHERE ", prunable!(), " AND window_id IN ");
+pub(super) const FAILED_COPIES_OF: &str =
+    "SELECT window_id, store_name, source, step, body FROM copies WHERE step = 'failed' AND window_id IN ";
+pub(super) const COPIES_OF: &str = "SELECT window_id, COUNT(*) FROM copies WHERE window_id IN ";
+pub(super) const BY_WINDOW: &str = " GROUP BY window_id";
 pub(super) const PRUNE_COPIES: &str = "DELETE FROM copies WHERE window_id = $1 AND (store_name, source) IN \
      (SELECT store_name, source FROM copies WHERE window_id = $1 ORDER BY store_name, source LIMIT $2)";
 /// What refers to others before those.
-pub(super) const PRUNE_WINDOW: [&str; 4] = [
-    "DELETE FROM tracks WHERE window_id = $1",
-    "DELETE FROM captures WHERE window_id = $1",
-    "DELETE FROM events WHERE window_id = $1",
-    "DELETE FROM windows WHERE window_id = $1",
+pub(super) const PRUNE_WINDOWS: [&str; 5] = [
+    "DELETE FROM copies WHERE window_id IN ",
+    "DELETE FROM tracks WHERE window_id IN ",
+    "DELETE FROM captures WHERE window_id IN ",
+    "DELETE FROM events WHERE window_id IN ",
+    "DELETE FROM windows WHERE window_id IN ",
 ];
 /// Never a group's last slot: from it on the daemon looks for those that were missed.
 pub(super) const PRUNE_SLOTS: &str = "DELETE FROM slots WHERE (group_name, slot) IN \
@@ -210,19 +217,21 @@ pub(super) const PRUNE_SLOTS: &str = "DELETE FROM slots WHERE (group_name, slot)
      (SELECT 1 FROM slots AS later WHERE later.group_name = slots.group_name AND later.slot > slots.slot) \
      ORDER BY slot LIMIT $2)";
 
-/// Taken at once: two writers must not both read before either writes.
-pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
-pub(super) const APPLICATION_ID: &str = "PRAGMA application_id";
-pub(super) const FOREIGN_TABLES: &str = "SELECT COUNT(*) FROM sqlite_master WHERE name NOT LIKE '%sqlx_migrations%'";
 pub(super) const APPLIED: &str = "SELECT MAX(version) FROM _sqlx_migrations";
-pub(super) const SET_WAL: &str = "PRAGMA journal_mode = WAL";
-pub(super) const SET_FULL: &str = "PRAGMA synchronous = FULL";
-pub(super) const JOURNAL_MODE: &str = "PRAGMA journal_mode";
-pub(super) const SYNCHRONOUS: &str = "PRAGMA synchronous";
-pub(super) const PAGE_COUNT: &str = "PRAGMA page_count";
-pub(super) const PAGE_SIZE: &str = "PRAGMA page_size";
 pub(super) const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 pub(super) const INTEGRITY: &str = "PRAGMA integrity_check(20)";
 pub(super) const FOREIGN_KEYS: &str = "PRAGMA foreign_key_check";
+
+/// Places for `count` values in brackets, from the `first` on: `($3, $4)`. Many rows go in one statement, since each
+/// takes its way to a server and back.
+pub(super) fn places(first: usize, count: usize) -> String {
+    let numbers: Vec<String> = (first..first + count).map(|number| format!("${number}")).collect();
+    format!("({})", numbers.join(", "))
+}
+
+/// The same for rows of `columns` values each: `($1, $2), ($3, $4)`.
+pub(super) fn rows(rows: usize, columns: usize) -> String {
+    (0..rows).map(|row| places(row * columns + 1, columns)).collect::<Vec<_>>().join(", ")
+}

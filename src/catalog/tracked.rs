@@ -1,9 +1,10 @@
 //! What is read of restore points: how far each store has come with them.
 
 use super::error::CatalogError;
-use super::reader::{Reader, within};
+use super::lines::Value;
+use super::reader::Reader;
 use super::rows::{RawWindow, WindowRow};
-use super::{READ_DEADLINE, sql};
+use super::sql;
 use crate::stores::Capture;
 use crate::tracking::copy::{Copy, Step};
 use crate::tracking::track::Track;
@@ -47,12 +48,8 @@ impl Reader {
     /// The disk, or a row that cannot be read.
     pub async fn points(&self, group: Option<&str>, limit: u32) -> Result<Vec<Point>, CatalogError> {
         let statement = if group.is_some() { sql::POINTS_OF_GROUP } else { sql::POINTS };
-        let query = sqlx::query_as::<_, RawPoint>(statement).bind(i64::from(limit));
-        let query = match group {
-            Some(group) => query.bind(group),
-            None => query,
-        };
-        gather(within("list restore points", READ_DEADLINE, query.fetch_all(&self.pool)).await?)
+        let values: Vec<Value<'_>> = [limit.into()].into_iter().chain(group.map(Value::from)).collect();
+        gather(self.all("list restore points", statement, &values).await?)
     }
 
     /// The restore points that `which` names: a window, or an instant in RFC 3339; of one group or all. Empty: there is
@@ -61,11 +58,11 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn point(&self, which: &str, group: Option<&str>) -> Result<Vec<Point>, CatalogError> {
-        let query = match which.parse::<Timestamp>() {
-            Ok(instant) => sqlx::query_as::<_, RawPoint>(sql::POINT_BY_INSTANT).bind(instant.as_microsecond()),
-            Err(_) => sqlx::query_as::<_, RawPoint>(sql::POINT_BY_WINDOW).bind(which),
+        let (statement, value) = match which.parse::<Timestamp>() {
+            Ok(instant) => (sql::POINT_BY_INSTANT, instant.as_microsecond().into()),
+            Err(_) => (sql::POINT_BY_WINDOW, which.into()),
         };
-        let rows = within("find a restore point", READ_DEADLINE, query.fetch_all(&self.pool)).await?;
+        let rows = self.all("find a restore point", statement, &[value]).await?;
         let asked = |point: &Point| group.is_none_or(|group| point.window.group == group);
         Ok(gather(rows)?.into_iter().filter(asked).collect())
     }
@@ -75,8 +72,9 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn live_tracks(&self, group: &str, store: &str) -> Result<Vec<Track>, CatalogError> {
-        let query = sqlx::query_as::<_, RawTrack>(sql::LIVE_TRACKS).bind(group).bind(store).fetch_all(&self.pool);
-        within("list live tracks", READ_DEADLINE, query).await?.into_iter().map(Track::try_from).collect()
+        let values = [group.into(), store.into()];
+        let rows: Vec<RawTrack> = self.all("list live tracks", sql::LIVE_TRACKS, &values).await?;
+        rows.into_iter().map(Track::try_from).collect()
     }
 
     /// The tracks of a window's restore point, by the store's name.
@@ -84,8 +82,8 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn tracks(&self, window: &str) -> Result<Vec<Track>, CatalogError> {
-        let query = sqlx::query_as::<_, RawTrack>(sql::TRACKS).bind(window).fetch_all(&self.pool);
-        within("list tracks", READ_DEADLINE, query).await?.into_iter().map(Track::try_from).collect()
+        let rows: Vec<RawTrack> = self.all("list tracks", sql::TRACKS, &[window.into()]).await?;
+        rows.into_iter().map(Track::try_from).collect()
     }
 
     /// What a store was like at a window.
@@ -93,10 +91,9 @@ impl Reader {
     /// # Errors
     /// The disk, or a body that cannot be read.
     pub async fn capture_of(&self, window: &str, store: &str) -> Result<Option<Capture>, CatalogError> {
-        let query = sqlx::query_scalar::<_, String>(sql::CAPTURE).bind(window).bind(store);
-        let body = within("read a capture", READ_DEADLINE, query.fetch_optional(&self.pool)).await?;
+        let body: Option<(String,)> = self.one("read a capture", sql::CAPTURE, &[window.into(), store.into()]).await?;
         let what = || format!("the capture of store {store} in window {window}");
-        body.map(|body| parsed(&body, what)).transpose()
+        body.map(|(body,)| parsed(&body, what)).transpose()
     }
 
     /// The copies of one store at a restore point, by their source.
@@ -104,8 +101,8 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn copies(&self, window: &str, store: &str) -> Result<Vec<Copy>, CatalogError> {
-        let query = sqlx::query_as::<_, RawCopy>(sql::COPIES).bind(window).bind(store).fetch_all(&self.pool);
-        within("list copies", READ_DEADLINE, query).await?.into_iter().map(Copy::try_from).collect()
+        let rows: Vec<RawCopy> = self.all("list copies", sql::COPIES, &[window.into(), store.into()]).await?;
+        rows.into_iter().map(Copy::try_from).collect()
     }
 
     /// How many of these copies are at which step; a step that none is at is left out.
@@ -113,8 +110,8 @@ impl Reader {
     /// # Errors
     /// The disk, or a row that cannot be read.
     pub async fn copy_counts(&self, window: &str, store: &str) -> Result<BTreeMap<Step, usize>, CatalogError> {
-        let query = sqlx::query_as(sql::COPY_COUNTS).bind(window).bind(store).fetch_all(&self.pool);
-        let rows: Vec<(String, i64)> = within("count copies", READ_DEADLINE, query).await?;
+        let rows: Vec<(String, i64)> =
+            self.all("count copies", sql::COPY_COUNTS, &[window.into(), store.into()]).await?;
         let counted = |(step, count): (String, i64)| Ok((step_named(&step)?, usize::try_from(count).unwrap_or(0)));
         rows.into_iter().map(counted).collect()
     }
@@ -129,8 +126,8 @@ impl Reader {
         let mut from = first.to_owned();
         let mut statement = sql::FIRST_KNOWN_NAMES;
         loop {
-            let query = sqlx::query_as(statement).bind(&from).bind(last).bind(NAMES).fetch_all(&self.pool);
-            let rows: Vec<(String, String, Option<String>)> = within("list names", READ_DEADLINE, query).await?;
+            let values = [from.as_str().into(), last.into(), NAMES.into()];
+            let rows: Vec<(String, String, Option<String>)> = self.all("list names", statement, &values).await?;
             let Some((end, ..)) = rows.last() else { return Ok(known) };
             (from, statement) = (end.clone(), sql::KNOWN_NAMES);
             for (name, step, backup_arn) in rows {
@@ -144,10 +141,10 @@ impl Reader {
     /// # Errors
     /// The disk.
     pub async fn materialized(&self, group: &str, store: &str) -> Result<Materialized, CatalogError> {
-        let kept = sqlx::query_as(sql::KEPT).bind(group).bind(store).fetch_one(&self.pool);
-        let (backups, backup_bytes): (i64, i64) = within("sum backups", READ_DEADLINE, kept).await?;
-        let restored = sqlx::query_as(sql::RESTORED).bind(group).bind(store).fetch_optional(&self.pool);
-        let restored: Option<(i64, i64)> = within("sum restored tables", READ_DEADLINE, restored).await?;
+        let values = [group.into(), store.into()];
+        let kept: Option<(i64, i64)> = self.one("sum backups", sql::KEPT, &values).await?;
+        let (backups, backup_bytes) = kept.unwrap_or_default();
+        let restored: Option<(i64, i64)> = self.one("sum restored tables", sql::RESTORED, &values).await?;
         let (restored, restored_bytes) = restored.unwrap_or_default();
         Ok(Materialized {
             backups: backups.unsigned_abs(),

@@ -3,16 +3,18 @@
 use super::append::{json, value};
 use super::error::{CatalogError, During};
 use super::outbox::Outbox;
-use super::reader::within;
 use super::tracked::{copy_of, step_named};
-use super::{Catalog, READ_DEADLINE, sql};
+use super::{Catalog, sql};
 use crate::domain::Notice;
 use crate::notify::Happening;
 use crate::stores::Capture;
 use crate::tracking::copy::{Copy, Step};
 use crate::tracking::track::{State, Track};
 use jiff::Timestamp;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+/// How many copies one statement writes.
+const ROWS: usize = 200;
 
 impl Catalog {
     /// Makes durable what a store was like at a window, before the window's verdict; repeating it replaces. The append
@@ -49,10 +51,9 @@ impl Catalog {
     /// The disk, or a later epoch.
     pub async fn drop_stray_captures(&self) -> Result<u64, CatalogError> {
         const ACTION: &str = "delete stray captures";
-        let query = sqlx::query_scalar(sql::STRAY_CAPTURES).fetch_all(&self.reader.pool);
-        let windows: Vec<String> = within(ACTION, READ_DEADLINE, query).await?;
+        let windows: Vec<(String,)> = self.all(ACTION, sql::STRAY_CAPTURES, &[]).await?;
         let (mut dropped, epoch) = (0, self.epoch());
-        for window in windows {
+        for (window,) in windows {
             let delete: super::writer::Body<u64, CatalogError> = Box::new(move |connection| {
                 Box::pin(async move {
                     let delete = sqlx::query(sql::DELETE_STRAY_CAPTURES).bind(window).bind(epoch);
@@ -115,7 +116,7 @@ struct Begin {
 }
 
 impl Begin {
-    async fn run(self, action: &'static str, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
+    async fn run(self, action: &'static str, connection: &mut AnyConnection) -> Result<(), CatalogError> {
         self.tell(action, connection).await?;
         let Self { track, body, rows, epoch, at, outbox: _ } = self;
         let at = at.as_microsecond();
@@ -124,26 +125,28 @@ impl Begin {
         if update.execute(&mut *connection).await.during(action)?.rows_affected() == 0 {
             return Err(CatalogError::Missing(format!("track of store {} in window {}", track.store, track.window)));
         }
-        for (copy, body) in rows {
-            if copy.window != track.window {
-                let what = copy_of(&copy.window, &track.store, &copy.source);
-                return Err(CatalogError::Row(format!("{what} does not belong to window {}", track.window)));
+        if let Some((copy, _)) = rows.iter().find(|(copy, _)| copy.window != track.window) {
+            let what = copy_of(&copy.window, &track.store, &copy.source);
+            return Err(CatalogError::Row(format!("{what} does not belong to window {}", track.window)));
+        }
+        for rows in rows.chunks(ROWS) {
+            let statement = format!("{}{}{}", sql::INSERT_COPIES, sql::rows(rows.len(), 11), sql::UNLESS_THERE);
+            let mut insert = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+            for (copy, body) in rows {
+                insert = insert
+                    .bind(&track.window)
+                    .bind(&track.store)
+                    .bind(&copy.source)
+                    .bind(&track.group)
+                    .bind(copy.step.name())
+                    .bind(&copy.name)
+                    .bind(&copy.arn)
+                    .bind(copy.bytes)
+                    .bind(at)
+                    .bind(epoch)
+                    .bind(body);
             }
-            sqlx::query(sql::INSERT_COPY)
-                .bind(&track.window)
-                .bind(&track.store)
-                .bind(copy.source)
-                .bind(&track.group)
-                .bind(copy.step.name())
-                .bind(copy.name)
-                .bind(copy.arn)
-                .bind(copy.bytes)
-                .bind(at)
-                .bind(epoch)
-                .bind(body)
-                .execute(&mut *connection)
-                .await
-                .during(action)?;
+            insert.execute(&mut *connection).await.during(action)?;
         }
         Ok(())
     }
@@ -151,7 +154,7 @@ impl Begin {
 
 impl Begin {
     /// Tells of a state that the track comes to now, and only now: saving it again tells nothing.
-    async fn tell(&self, action: &'static str, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
+    async fn tell(&self, action: &'static str, connection: &mut AnyConnection) -> Result<(), CatalogError> {
         let track = &self.track;
         let Some(notice) = notice(track.state).filter(|_| !self.outbox.is_empty()) else { return Ok(()) };
         let before = sqlx::query_scalar(sql::STATE_OF_TRACK).bind(&track.window).bind(&track.store);
@@ -193,7 +196,7 @@ struct Save {
 }
 
 impl Save {
-    async fn run(self, action: &'static str, connection: &mut SqliteConnection) -> Result<(), CatalogError> {
+    async fn run(self, action: &'static str, connection: &mut AnyConnection) -> Result<(), CatalogError> {
         let Self { store, copy, body, epoch, at } = self;
         let what = || copy_of(&copy.window, &store, &copy.source);
         let stands = sqlx::query_as(sql::STEP_OF_COPY).bind(&copy.window).bind(&store).bind(&copy.source);

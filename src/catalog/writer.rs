@@ -1,24 +1,31 @@
 //! The one connection that writes, owned by one task: jobs wait in a bounded queue, run one after another, and are
-//! never cancelled half-way. A caller that gives up leaves its job running; what was not begun by then is skipped.
+//! never cancelled half-way by their callers. A caller that gives up leaves its job running; what was not begun by then
+//! is skipped.
 
-use super::error::{CatalogError, During, OpenError};
+use super::error::{CatalogError, During};
 use super::files::Lock;
+use super::link::Link;
 use super::sql;
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection};
-use std::path::{Path, PathBuf};
+use sqlx::AnyConnection;
+use sqlx::{Connection, Row};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How many changes may wait. A hanging disk lets them pile up to here, then callers are told at once.
 const QUEUE: usize = 256;
-/// How long SQLite waits for someone else's lock (a person's `sqlite3`, say); below the shortest deadline, so that
-/// it ends as an error of known outcome.
-const BUSY: Duration = Duration::from_millis(1500);
 
-/// The body of one change, run inside a transaction.
-pub(super) type Body<T, E> = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, E>> + Send>;
+/// The body of one change, run inside a transaction. What fails in it must fail it: PostgreSQL does not go on after that.
+pub(super) type Body<T, E> = Box<dyn for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, E>> + Send>;
+
+/// The claim of one opening: what the fence of each of its writes looks for. The number alone is not enough. A standby
+/// that took its primary's place without the last opening gives the same one out again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Term {
+    pub(super) epoch: i64,
+    pub(super) holder: Arc<str>,
+}
 
 /// The handle of the writing task; cheap to clone.
 #[derive(Debug, Clone)]
@@ -32,11 +39,20 @@ enum Message {
     Close(oneshot::Sender<()>),
 }
 
+/// What the task needs for each job.
+struct Line {
+    link: Link,
+    term: Term,
+    /// None: the next job makes one.
+    connection: Option<AnyConnection>,
+}
+
 impl Writer {
     /// Starts the task. It ends, and frees the lock, once every handle is dropped.
-    pub(super) fn start(path: PathBuf, connection: SqliteConnection, epoch: i64, lock: Lock) -> Self {
+    pub(super) fn start(link: Link, connection: AnyConnection, term: Term, lock: Option<Lock>) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(serve(path, connection, epoch, lock, queue));
+        let epoch = term.epoch;
+        tokio::spawn(serve(Line { link, term, connection: Some(connection) }, lock, queue));
         Self { jobs, epoch }
     }
 
@@ -44,7 +60,7 @@ impl Writer {
         self.epoch
     }
 
-    /// Runs `body` in one transaction, fenced by the epoch, and waits for it for `deadline` at most.
+    /// Runs `body` in one transaction, fenced by the claim, and waits for it for `deadline` at most.
     pub(super) async fn run<T, E>(&self, action: &'static str, deadline: Duration, body: Body<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
@@ -52,7 +68,7 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let stalled = || E::from(CatalogError::Stalled { action, after: deadline });
-        match self.jobs.try_send(Message::Run(Box::new(Change { action, body, reply }))) {
+        match self.jobs.try_send(Message::Run(Box::new(Change { action, deadline, body, reply }))) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => return Err(stalled()),
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(CatalogError::Closed.into()),
@@ -79,31 +95,31 @@ impl Writer {
     }
 }
 
-async fn serve(
-    path: PathBuf,
-    connection: SqliteConnection,
-    epoch: i64,
-    lock: Lock,
-    mut queue: mpsc::Receiver<Message>,
-) {
-    let mut connection = Some(connection);
+async fn serve(mut line: Line, lock: Option<Lock>, mut queue: mpsc::Receiver<Message>) {
     let mut closing = None;
     while let Some(message) = queue.recv().await {
         match message {
             Message::Run(job) if job.given_up() => {}
-            Message::Run(job) => connection = attempt(&path, connection, epoch, job).await,
+            Message::Run(job) => job.run(&mut line).await,
             Message::Close(reply) => {
                 closing = Some(reply);
                 break;
             }
         }
     }
-    if let Some(mut open) = connection {
+    match (&line.link, line.connection) {
         // Closing the last connection writes the log back on the caller's thread; after this there is nothing left
         // to write, so the runtime's thread is not held up.
-        if sqlx::query(sql::CHECKPOINT).execute(&mut open).await.is_ok() {
-            let _ = open.close().await;
+        (Link::Sqlite(_), Some(mut open)) => {
+            if sqlx::query(sql::CHECKPOINT).execute(&mut open).await.is_ok() {
+                let _ = open.close().await;
+            }
         }
+        // A server that hangs finds the connection gone sooner or later.
+        (Link::Postgres(_), Some(open)) => {
+            let _ = tokio::time::timeout(GOODBYE, open.close()).await;
+        }
+        (_, None) => {}
     }
     drop(lock);
     if let Some(reply) = closing {
@@ -111,47 +127,18 @@ async fn serve(
     }
 }
 
-/// Runs one job. Answers with the connection, unless its transaction state is in doubt: then the next job gets a new
-/// one (SQLite rolls some failures back by itself, which sqlx and a plain `ROLLBACK` stumble over).
-async fn attempt(
-    path: &Path,
-    connection: Option<SqliteConnection>,
-    epoch: i64,
-    job: Box<dyn Job>,
-) -> Option<SqliteConnection> {
-    let mut connection = match connection {
-        Some(connection) => connection,
-        None => match connect(path).await {
-            Ok(connection) => connection,
-            Err(source) => {
-                job.fail(CatalogError::Database { action: "open its file again", source });
-                return None;
-            }
-        },
-    };
-    if job.run(&mut connection, epoch).await {
-        return Some(connection);
-    }
-    discard(connection);
-    None
-}
-
-/// Drops a connection on a thread of its own: closing the last one writes to the disk.
-fn discard(connection: SqliteConnection) {
-    // Without a thread to be had it is dropped here.
-    let _ = std::thread::Builder::new().name("catalog-close".into()).spawn(move || drop(connection));
-}
+/// How long saying goodbye to a server may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 trait Job: Send {
     /// The caller waits no more.
     fn given_up(&self) -> bool;
-    /// Whether the connection may be used again.
-    fn run(self: Box<Self>, connection: &mut SqliteConnection, epoch: i64) -> BoxFuture<'_, bool>;
-    fn fail(self: Box<Self>, error: CatalogError);
+    fn run(self: Box<Self>, line: &mut Line) -> BoxFuture<'_, ()>;
 }
 
 struct Change<T, E> {
     action: &'static str,
+    deadline: Duration,
     body: Body<T, E>,
     reply: oneshot::Sender<Result<T, E>>,
 }
@@ -161,80 +148,95 @@ impl<T: Send + 'static, E: From<CatalogError> + Send + 'static> Job for Change<T
         self.reply.is_closed()
     }
 
-    fn run(self: Box<Self>, connection: &mut SqliteConnection, epoch: i64) -> BoxFuture<'_, bool> {
+    fn run(self: Box<Self>, line: &mut Line) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            let (result, usable) = transact(connection, self.action, epoch, self.body).await;
-            let _ = self.reply.send(result);
-            usable
+            let Self { action, deadline, body, reply } = *self;
+            let on_file = matches!(line.link, Link::Sqlite(_));
+            let work = transact(line, action, body);
+            let result = if on_file {
+                // What a disk was asked for cannot be taken back.
+                work.await
+            } else {
+                // The connection goes with it. What the server makes of a commit that was sent, nobody knows; the next
+                // transaction waits for that at the fence.
+                let stalled = |_| Err(CatalogError::Stalled { action, after: deadline }.into());
+                tokio::time::timeout(deadline, work).await.unwrap_or_else(stalled)
+            };
+            let _ = reply.send(result);
         })
-    }
-
-    fn fail(self: Box<Self>, error: CatalogError) {
-        let _ = self.reply.send(Err(error.into()));
     }
 }
 
-async fn transact<T, E: From<CatalogError>>(
-    connection: &mut SqliteConnection,
-    action: &'static str,
-    epoch: i64,
-    body: Body<T, E>,
-) -> (Result<T, E>, bool) {
-    if let Err(source) = sqlx::query(sql::BEGIN).execute(&mut *connection).await {
-        return (Err(CatalogError::Database { action, source }.into()), false);
-    }
-    let result = match fence(connection, epoch).await {
-        Ok(()) => body(&mut *connection).await,
+/// Takes the connection, and puts it back unless the state of its transaction is in doubt: then the next job gets a new
+/// one (SQLite rolls some failures back by itself, which sqlx and a plain `ROLLBACK` stumble over).
+async fn transact<T, E: From<CatalogError>>(line: &mut Line, action: &'static str, body: Body<T, E>) -> Result<T, E> {
+    let (mut connection, fenced) = begin(line, action).await?;
+    let result = match fenced {
+        Ok(()) => body(&mut connection).await,
         Err(error) => Err(error.into()),
     };
-    match result {
-        Ok(value) => match sqlx::query(sql::COMMIT).execute(&mut *connection).await {
+    let (result, usable) = match result {
+        Ok(value) => match sqlx::raw_sql(sql::COMMIT).execute(&mut connection).await {
             Ok(_) => (Ok(value), true),
             Err(source) => (Err(CatalogError::Database { action, source }.into()), false),
         },
-        Err(error) => {
-            let usable = sqlx::query(sql::ROLLBACK).execute(&mut *connection).await.is_ok();
-            (Err(error), usable)
+        Err(error) => (Err(error), sqlx::raw_sql(sql::ROLLBACK).execute(&mut connection).await.is_ok()),
+    };
+    if usable {
+        line.connection = Some(connection);
+    } else {
+        discard(connection);
+    }
+    result
+}
+
+/// Begins a transaction, on a new connection if the old one is lost: nothing was asked for yet. Answers with what the
+/// fence says too.
+async fn begin(
+    line: &mut Line,
+    action: &'static str,
+) -> Result<(AnyConnection, Result<(), CatalogError>), CatalogError> {
+    if let Some(mut connection) = line.connection.take() {
+        let fenced = match line.link.patience() {
+            None => Some(fence(&line.link, &line.term, &mut connection).await),
+            Some(patience) => tokio::time::timeout(patience, fence(&line.link, &line.term, &mut connection)).await.ok(),
+        };
+        match fenced {
+            Some(Ok(fenced)) => return Ok((connection, fenced)),
+            Some(Err(source)) if line.link.patience().is_none() => {
+                discard(connection);
+                return Err(CatalogError::Database { action, source });
+            }
+            Some(Err(_)) | None => discard(connection),
+        }
+    }
+    let mut connection = line.link.writer().await.during("be opened again")?;
+    match fence(&line.link, &line.term, &mut connection).await {
+        Ok(fenced) => Ok((connection, fenced)),
+        Err(source) => {
+            discard(connection);
+            Err(CatalogError::Database { action, source })
         }
     }
 }
 
-/// Inside the transaction, which excludes every other writer: no write of an old epoch can follow a newer one's.
-async fn fence(connection: &mut SqliteConnection, epoch: i64) -> Result<(), CatalogError> {
-    let current: i64 = sqlx::query_scalar(sql::EPOCH).fetch_one(connection).await.during("read the epoch")?;
-    if current == epoch { Ok(()) } else { Err(CatalogError::Fenced { epoch, current }) }
+/// Begins the transaction, which excludes every other writer: no write of an old claim can follow a newer one's.
+async fn fence(
+    link: &Link,
+    term: &Term,
+    connection: &mut AnyConnection,
+) -> Result<Result<(), CatalogError>, sqlx::Error> {
+    let rows = sqlx::raw_sql(link.begin()).fetch_all(connection).await?;
+    let row = rows.last().ok_or(sqlx::Error::RowNotFound)?;
+    let (current, holder): (i64, Option<&str>) = (row.try_get(0)?, row.try_get(1)?);
+    let ours = current == term.epoch && holder == Some(&*term.holder);
+    Ok(if ours { Ok(()) } else { Err(CatalogError::Fenced { epoch: term.epoch, current }) })
 }
 
-/// A connection that is durable at every commit.
-pub(super) async fn connect(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
-    let mut connection = plain(path).connect().await?;
-    harden(&mut connection).await?;
-    Ok(connection)
-}
-
-/// From here on every commit is on the disk before it is acknowledged.
-pub(super) async fn harden(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query(sql::SET_WAL).execute(&mut *connection).await?;
-    sqlx::query(sql::SET_FULL).execute(&mut *connection).await?;
-    Ok(())
-}
-
-/// Options that change nothing in the file.
-pub(super) fn plain(path: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new().filename(path).busy_timeout(BUSY).foreign_keys(true).disable_statement_logging()
-}
-
-/// Reads back what is in force on the connection.
-pub(super) async fn durable(path: &Path, connection: &mut SqliteConnection) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Database { path: path.to_path_buf(), source };
-    let journal_mode: String =
-        sqlx::query_scalar(sql::JOURNAL_MODE).fetch_one(&mut *connection).await.map_err(failed)?;
-    let synchronous: i64 = sqlx::query_scalar(sql::SYNCHRONOUS).fetch_one(connection).await.map_err(failed)?;
-    // 2 is FULL.
-    if journal_mode == "wal" && synchronous == 2 {
-        return Ok(());
-    }
-    Err(OpenError::NotDurable { path: path.to_path_buf(), journal_mode, synchronous })
+/// Drops a connection on a thread of its own: closing the last one of a file writes to the disk.
+fn discard(connection: AnyConnection) {
+    // Without a thread to be had it is dropped here.
+    let _ = std::thread::Builder::new().name("catalog-close".into()).spawn(move || drop(connection));
 }
 
 #[cfg(test)]
@@ -270,7 +272,7 @@ mod tests {
 
     async fn catalog() -> (tempfile::TempDir, Catalog) {
         let directory = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(&directory.path().join("catalog.db")).await.unwrap();
+        let catalog = Catalog::open(&directory.path().join("catalog.db").into()).await.unwrap();
         (directory, catalog)
     }
 
@@ -279,19 +281,19 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("catalog.db");
         std::fs::write(&path, "").unwrap();
-        let mut other = plain(&path).connect().await.unwrap();
-        let error = durable(&path, &mut other).await.unwrap_err();
-        assert!(matches!(error, OpenError::NotDurable { journal_mode, .. } if journal_mode == "delete"));
-        let mut connection = connect(&path).await.unwrap();
-        durable(&path, &mut connection).await.unwrap();
-        sqlx::query("PRAGMA synchronous = NORMAL").execute(&mut connection).await.unwrap();
-        let error = durable(&path, &mut connection).await.unwrap_err();
-        assert!(matches!(error, OpenError::NotDurable { synchronous: 1, .. }));
+        let mut connection = Link::Sqlite(path).writer().await.unwrap();
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
+        let synchronous: i64 = sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
+        assert_eq!((mode.as_str(), synchronous), ("wal", 2));
+        // A database in memory has no log.
+        let mut other = sqlx::AnyConnection::connect("sqlite::memory:").await.unwrap();
+        let error = Link::Sqlite("none".into()).harden(&mut other).await.unwrap_err();
+        assert_eq!(error.to_string(), "it is not durable: journal_mode is memory, synchronous is 2");
     }
 
     #[tokio::test]
     async fn what_was_begun_runs_to_its_end_and_what_was_given_up_before_is_left_out() {
-        let (_directory, catalog) = catalog().await;
+        let (directory, catalog) = catalog().await;
         let moment = Duration::from_millis(100);
         let stalled = catalog.writer.run("hang", moment, hang()).await;
         assert!(matches!(stalled, Err(CatalogError::Stalled { action: "hang", .. })));
@@ -307,8 +309,7 @@ mod tests {
             }
         }
         closed.unwrap();
-        let path = catalog.path().to_path_buf();
-        let again = Catalog::open(&path).await.unwrap();
+        let again = Catalog::open(&directory.path().join("catalog.db").into()).await.unwrap();
         assert_eq!(again.window("given-up").await.unwrap(), None);
         let closed = catalog.append("late", 0, &refused("late")).await;
         assert!(matches!(closed, Err(AppendError::Catalog(CatalogError::Closed))));

@@ -9,7 +9,7 @@ use crate::daemon::Service;
 use crate::daemon::client::{self, Responses};
 use crate::daemon::control::{self, Request, Response};
 use crate::daemon::rescue::StillClosed;
-use crate::daemon::run::{Candidate, Ending, Signals, stop};
+use crate::daemon::run::{Candidate, Ending, Signals, lead, stop};
 use crate::engine::SHOW_EVERY;
 use anyhow::Context;
 use std::sync::Arc;
@@ -68,6 +68,13 @@ pub async fn ask(config: &Arc<Config>, kube: &KubeFlags, request: Request, outpu
             }
         }
     }
+    if matches!(request, Request::Window { .. } | Request::Pause { .. })
+        && let Err(error) = lead(config, &service.engine.leadership).await
+    {
+        // What is being recovered opens before this process ends.
+        stop(&service, &mut signals).await;
+        return Err(error);
+    }
     let (sender, responses) = mpsc::channel(16);
     let worker = service.clone();
     if let (Request::Point { .. }, Some(group)) = (&request, request.group().and_then(|it| config.groups.get(it))) {
@@ -107,6 +114,9 @@ async fn daemon_or_catalog(
             Some(candidate) => candidate,
             none => none.insert(Candidate::new(config.clone())?),
         };
+        if candidate.leads_first() {
+            lead(config, &candidate.leadership).await?;
+        }
         match candidate.service(signals).await {
             Err(error) if tries < STARTING_TRIES && matches!(error.downcast_ref(), Some(OpenError::InUse { .. })) => {
                 tries += 1;

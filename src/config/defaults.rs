@@ -1,6 +1,8 @@
 //! What holds where nobody wrote anything, in the words a user would write.
 
 pub const CATALOG: &str = "sqlite:///var/lib/stillpoint/catalog.db";
+/// With a catalog on PostgreSQL; else it is beside the catalog.
+pub const SOCKET: &str = "/run/stillpoint/stillpoint.sock";
 /// Loopback: who wants to be scraped from elsewhere says so, as `config/default.yaml` does.
 pub const HTTP: &str = "127.0.0.1:9650";
 pub const SWEEP_INTERVAL: &str = "1m";

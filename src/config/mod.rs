@@ -11,6 +11,7 @@ mod layer;
 mod model;
 mod names;
 mod path;
+mod place;
 mod raw;
 mod schedule;
 mod schema;
@@ -26,6 +27,7 @@ pub use model::{
     Materialize, Namespace, Orphans, Pods, Preflight, Prices, Schedule, Secret, Source, Store, StoreKind, Tls, Url,
     Webhook, WindowSettings,
 };
+pub use place::{CatalogPlace, PostgresUrl};
 pub use schema::json_schema;
 pub use show::View;
 pub use span::write as write_duration;

@@ -1,5 +1,6 @@
 //! A config that got past validation: types that cannot be wrong.
 
+use super::place::CatalogPlace;
 use crate::domain::{Notice, Product};
 use crate::leadership::Terms;
 use crate::slots::Slots;
@@ -22,11 +23,10 @@ pub struct Config {
 /// What belongs to the process, not to a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Daemon {
-    /// The SQLite file behind `sqlite://…`.
-    pub catalog: PathBuf,
+    pub catalog: CatalogPlace,
     /// Where `/metrics`, `/healthz` and `/readyz` are served; none: nowhere.
     pub http: Option<SocketAddr>,
-    /// The control socket; by default beside the catalog, with `.sock` in place of its extension.
+    /// The control socket; by default beside a catalog that is a file, with `.sock` in place of its extension.
     pub socket: PathBuf,
     /// How the leader is found; none: there is no other replica.
     pub leadership: Option<Leadership>,

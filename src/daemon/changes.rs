@@ -95,8 +95,7 @@ pub fn fixed(old: &Daemon, new: &Loaded) -> Result<(), Errors> {
         fault("daemon.leadership", "what stands here".to_owned(), "what it began with".to_owned());
     }
     if daemon.catalog != old.catalog {
-        let url = |daemon: &Daemon| format!("sqlite://{}", daemon.catalog.display());
-        fault("daemon.catalog", url(daemon), url(old));
+        fault("daemon.catalog", daemon.catalog.to_string(), old.catalog.to_string());
     } else if daemon.socket != old.socket {
         // It lies beside the catalog unless it is written, and moves with it.
         fault("daemon.socket", daemon.socket.display().to_string(), old.socket.display().to_string());

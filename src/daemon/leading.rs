@@ -1,9 +1,9 @@
 //! The daemon's part in the election: how it campaigns, what it shows of that, and what it takes over with the lease.
 
 use super::Service;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, LeaseRow};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{CatalogPlace, Config};
 use crate::engine::{Finder, Unopened, open_listed};
 use crate::kubernetes::{Claim, LeaderLease};
 use crate::leadership::{Intent, Leadership, Record};
@@ -28,14 +28,18 @@ pub(super) fn campaign(finder: &Finder, clock: Clock) -> Leadership {
     let config: &Arc<Config> = finder.config();
     let Some(leadership) = &config.daemon.leadership else { return Leadership::alone() };
     let terms = leadership.terms;
-    let record = leadership.lease.as_ref().map(|lease| {
-        let (namespace, name) = (lease.namespace.clone(), lease.name.clone());
-        Record::Lease(LeaderLease::new(finder.kubernetes().clone(), namespace, name, holder(), terms, Claim::Lead))
-    });
-    match record {
-        Some(record) => Leadership::campaign(record, terms, clock),
-        None => Leadership::alone(),
-    }
+    let record = match (&leadership.lease, &config.daemon.catalog) {
+        (Some(lease), _) => {
+            let (namespace, name) = (lease.namespace.clone(), lease.name.clone());
+            Record::Lease(LeaderLease::new(finder.kubernetes().clone(), namespace, name, holder(), terms, Claim::Lead))
+        }
+        (None, CatalogPlace::Postgres(url)) => {
+            Record::Row { row: LeaseRow::new(url, terms.deadline()), holder: holder(), lasts: terms.lasts }
+        }
+        // The config's check leaves nothing of the kind.
+        (None, CatalogPlace::Sqlite(_)) => return Leadership::alone(),
+    };
+    Leadership::campaign(record, terms, clock)
 }
 
 /// Shows for ever what this replica is.

@@ -8,7 +8,7 @@ use super::supervise::Supervisor;
 use super::{Service, closed, control, leading};
 use crate::catalog::{Catalog, CatalogError, OpenError};
 use crate::clock::{self, Clock};
-use crate::config::{Config, Loaded};
+use crate::config::{CatalogPlace, Config, Loaded};
 use crate::engine::{Engine, Finder, Handle, SHOW_EVERY};
 use crate::http::{self, Pages};
 use crate::leadership::Leadership;
@@ -91,6 +91,12 @@ impl Candidate {
         Ok(Self { clock, metrics: Arc::new(metrics), finder, leadership })
     }
 
+    /// Whether it may touch the catalog only as the leader; one in a file no other process can have.
+    #[must_use]
+    pub fn leads_first(&self) -> bool {
+        matches!(self.finder.config().daemon.catalog, CatalogPlace::Postgres(_))
+    }
+
     /// Makes a service on the catalog, which it takes for this process. When it cannot be taken, what its intents name is
     /// opened before the error is told.
     ///
@@ -128,6 +134,17 @@ impl Candidate {
     }
 }
 
+/// Waits until this process leads, for as long as that takes where nobody else does.
+///
+/// # Errors
+/// Somebody else leads, or the lease cannot be had.
+pub async fn lead(config: &Config, leadership: &Leadership) -> anyhow::Result<()> {
+    let Some(terms) = config.daemon.leadership.as_ref().map(|leadership| leadership.terms) else { return Ok(()) };
+    let patience = terms.lasts + terms.retry * 2 + terms.deadline();
+    let late = |_| anyhow::anyhow!("{}, and there must be one only", leadership.others());
+    tokio::time::timeout(patience, leadership.won()).await.map_err(late)
+}
+
 /// Runs until a signal, then until everything is open. `loaded` was read from `source`, which is read again when the
 /// config changes.
 ///
@@ -139,6 +156,17 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     let health = Arc::new(Health::new(clock::instant(), BEAT_LIMIT));
     let mut tasks = JoinSet::new();
     let candidate = Candidate::new(Arc::new(loaded.config))?;
+    let mut served = None;
+    if candidate.leads_first() {
+        served = Some(serve(&candidate, &health, dropped.clone(), &mut tasks).await);
+        tokio::select! {
+            () = candidate.leadership.won() => {}
+            () = signals.next() => {
+                candidate.leadership.release().await;
+                return Ok(Ending::Open);
+            }
+        }
+    }
     let service = candidate.service(&mut signals).await?;
     let reloads = Reloads::new(service.engine.clone(), source, loaded.fingerprint);
     let (ask, asked) = Reloads::line();
@@ -148,7 +176,10 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     let recovered = service.recover().await?;
     // From the first scrape on, counters say what the catalog says.
     let seeded = seed(&service, &service.engine.config()).await;
-    let served = serve(&candidate, &health, dropped, &mut tasks).await;
+    let served = match served {
+        Some(served) => served,
+        None => serve(&candidate, &health, dropped, &mut tasks).await,
+    };
     let problem = match served.and_then(|()| listen(&service, &mut tasks)) {
         Err(error) => Some(error),
         Ok(()) => {
@@ -183,7 +214,7 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
     // Whoever comes next replaces a socket that stays.
     let _ = std::fs::remove_file(&service.engine.config().daemon.socket);
     if service.engine.catalog.close().await.is_err() {
-        tracing::error!("close the catalog: the disk hangs");
+        tracing::error!("close the catalog: its disk or its server hangs");
     }
     // Whoever stands by need not wait until it runs out.
     service.engine.leadership.release().await;

@@ -2,6 +2,7 @@
 
 use super::election::{Ask, Election, Taken, Terms};
 use super::intent::{Intent, Intents};
+use crate::catalog::{self, LeaseRow};
 use crate::clock::Clock;
 use crate::kubernetes::LeaderLease;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,8 @@ const RELEASE_DEADLINE: Duration = Duration::from_secs(3);
 pub enum Record {
     /// A Lease of Kubernetes.
     Lease(LeaderLease),
+    /// A row in PostgreSQL, timed by its clock.
+    Row { row: LeaseRow, holder: String, lasts: Duration },
 }
 
 impl Record {
@@ -24,6 +27,7 @@ impl Record {
         let asked = async {
             match self {
                 Self::Lease(lease) => lease.ask(ask, posted).await,
+                Self::Row { row, holder, lasts } => (asked_row(row, holder, *lasts).await, None),
             }
         };
         let late = |_| (Taken::Unknown(format!("no answer within {:?}", ask.deadline)), None);
@@ -34,6 +38,7 @@ impl Record {
         let released = async {
             match self {
                 Self::Lease(lease) => lease.release().await,
+                Self::Row { row, holder, .. } => row.release(holder).await.map_err(|error| error.to_string()),
             }
         };
         if let Ok(Err(why)) | Err(why) =
@@ -41,6 +46,17 @@ impl Record {
         {
             tracing::warn!("let the lease go: {why}; it runs out by itself");
         }
+    }
+}
+
+/// The row says itself when it may be taken.
+async fn asked_row(row: &LeaseRow, name: &str, lasts: Duration) -> Taken {
+    match row.take(name, lasts, "").await {
+        Ok(catalog::Taken::Ours) => Taken::Ours,
+        Ok(catalog::Taken::Theirs { holder, left, .. }) => {
+            Taken::Theirs { record: holder.clone(), holder, lasts: left }
+        }
+        Err(error) => Taken::Unknown(format!("{:#}", anyhow::Error::from(error))),
     }
 }
 
@@ -252,6 +268,11 @@ async fn keep(shared: Arc<Shared>, record: Record, mut election: Election, clock
                 inherit(&shared, stands);
             }
             shared.standing.send_if_modified(|standing| {
+                match (&standing.trouble, &trouble) {
+                    (None, Some(why)) => tracing::warn!("the lease cannot be looked at: {why}"),
+                    (Some(_), None) => tracing::info!("the lease can be looked at again"),
+                    _ => {}
+                }
                 standing.trouble = trouble;
                 standing.leader = election.leader().map(str::to_owned);
                 if ours && posted.is_some() {

@@ -5,10 +5,11 @@ use crate::support::{
     Other, append_all, at, consistent, events, intent, journals, open, place, say, told, wait_for_the_end,
 };
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use stillpoint::catalog::{AppendError, Catalog, CatalogError, OpenError};
+use stillpoint::config::CatalogPlace;
 use stillpoint::window::{APPEND_DEADLINE, Event};
 
 /// Runs one ignored test in a mount namespace of its own, after `setup` (where `$0` is the directory).
@@ -18,9 +19,21 @@ fn confined(setup: &str, test: &str) {
     let script = format!("set -e; {setup}; exec \"$@\"");
     let mut command = Command::new("unshare");
     command.args(["--mount", "--map-root-user", "sh", "-c", &script]).arg(directory.path()).arg(binary);
-    let mut other = Other::run(command, test, &path);
+    let mut other = Other::run(command, test, &path.into());
     let last = std::iter::from_fn(|| other.next()).last();
     assert_eq!(last.as_deref(), Some("passed"), "the child's own output says why");
+}
+
+/// In the child: which file the parent wants for the catalog.
+fn told_file() -> Option<PathBuf> {
+    match told()? {
+        CatalogPlace::Sqlite(path) => Some(path),
+        CatalogPlace::Postgres(_) => panic!("a disk is to be filled, not a server"),
+    }
+}
+
+async fn open_file(path: &Path) -> Catalog {
+    open(&path.to_path_buf().into()).await
 }
 
 const SMALL: &str = "mount -t tmpfs -o size=4m none \"$0\"";
@@ -63,8 +76,8 @@ fn make_room(path: &Path) {
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn fills_the_disk() {
-    let Some(path) = told() else { return };
-    let catalog = open(&path).await;
+    let Some(path) = told_file() else { return };
+    let catalog = open_file(&path).await;
     append_all(&catalog, "before", &consistent("before", "payments", 0)).await;
     for round in 0..3 {
         fill(&path);
@@ -97,18 +110,18 @@ async fn fills_the_disk() {
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn dies_on_a_full_disk() {
-    let Some(path) = told() else { return };
-    let mut other = Other::start("disk::leaves_an_intent", &path);
+    let Some(path) = told_file() else { return };
+    let mut other = Other::start("disk::leaves_an_intent", &path.clone().into());
     assert_eq!(other.next().as_deref(), Some("intended"));
     fill(&path);
     other.kill();
-    let reader = Catalog::read(&path).await.expect("queries need no room");
+    let reader = Catalog::read(&path.clone().into()).await.expect("queries need no room");
     assert_eq!(journals(&reader).await, [("a".to_owned(), vec![intent("a", "payments", 0)])]);
-    let error = Catalog::open(&path).await.expect_err("an epoch needs room");
+    let error = Catalog::open(&path.clone().into()).await.expect_err("an epoch needs room");
     assert!(matches!(error, OpenError::Database { .. }), "{error:?}");
     assert!(format!("{error:?}").contains("full"), "{error:?}");
     make_room(&path);
-    let catalog = open(&path).await;
+    let catalog = open_file(&path).await;
     catalog.append("a", 1, &Event::Interrupted { at: at(9) }).await.unwrap();
     say("passed");
 }
@@ -116,8 +129,8 @@ async fn dies_on_a_full_disk() {
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn leaves_an_intent() {
-    let Some(path) = told() else { return };
-    let catalog = open(&path).await;
+    let Some(path) = told_file() else { return };
+    let catalog = open_file(&path).await;
     append_all(&catalog, "a", &[intent("a", "payments", 0)]).await;
     say("intended");
     wait_for_the_end();
@@ -126,16 +139,16 @@ async fn leaves_an_intent() {
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn opens_in_a_read_only_directory() {
-    let Some(path) = told() else { return };
-    let mut other = Other::start("disk::leaves_an_intent", &path);
+    let Some(path) = told_file() else { return };
+    let mut other = Other::start("disk::leaves_an_intent", &path.clone().into());
     assert_eq!(other.next().as_deref(), Some("intended"));
     other.kill();
     let mount = Command::new("mount").args(["-o", "remount,ro"]).arg(path.parent().unwrap()).status().unwrap();
     assert!(mount.success());
-    let error = Catalog::open(&path).await.unwrap_err();
+    let error = Catalog::open(&path.clone().into()).await.unwrap_err();
     let OpenError::File { action: "open", source, .. } = &error else { panic!("{error:?}") };
     assert_eq!(source.kind(), std::io::ErrorKind::ReadOnlyFilesystem);
-    let reader = Catalog::read(&path).await.expect("queries write nothing");
+    let reader = Catalog::read(&path.clone().into()).await.expect("queries write nothing");
     assert_eq!(journals(&reader).await, [("a".to_owned(), vec![intent("a", "payments", 0)])]);
     say("passed");
 }
@@ -143,8 +156,8 @@ async fn opens_in_a_read_only_directory() {
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn opens_a_read_only_file() {
-    let Some(path) = told() else { return };
-    let error = Catalog::open(&path).await.unwrap_err();
+    let Some(path) = told_file() else { return };
+    let error = Catalog::open(&path.clone().into()).await.unwrap_err();
     assert!(matches!(error, OpenError::Database { .. }), "{error:?}");
     assert!(format!("{error:?}").contains("readonly"), "{error:?}");
     say("passed");
@@ -153,7 +166,7 @@ async fn opens_a_read_only_file() {
 #[test]
 fn a_hanging_disk_holds_up_one_append_and_nothing_else() {
     let (_directory, path) = place();
-    let mut other = Other::start("disk::hangs_in_fsync", &path);
+    let mut other = Other::start("disk::hangs_in_fsync", &path.into());
     let last = std::iter::from_fn(|| other.next()).last();
     assert_eq!(last.as_deref(), Some("passed"), "the child's own output says why");
 }
@@ -184,11 +197,11 @@ fn hang(path: &Path) -> std::process::Child {
 #[test]
 #[ignore = "a child process of another test"]
 fn hangs_in_fsync() {
-    let Some(path) = told() else { return };
+    let Some(path) = told_file() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut tracer = None;
     let catalog = runtime.block_on(async {
-        let catalog = open(&path).await;
+        let catalog = open_file(&path).await;
         append_all(&catalog, "a", &[intent("a", "payments", 0)]).await;
         tracer = Some(hang(&path));
         let paused = Event::Paused { at: at(1) };

@@ -1,37 +1,39 @@
 use crate::support::{
-    Other, append_all, consistent, events, execute, intent, open, place, raw, say, told, wait_for_the_end,
+    Other, Place, append_all, consistent, events, execute, intent, open, place, places, raw, say, told,
+    wait_for_the_end,
 };
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::PathBuf;
 use stillpoint::catalog::{Catalog, CatalogError, OpenError};
+use stillpoint::config::CatalogPlace;
 
-async fn refusal(path: &Path) -> OpenError {
-    Catalog::open(path).await.expect_err("the catalog is refused")
+async fn refusal(place: &CatalogPlace) -> OpenError {
+    Catalog::open(place).await.expect_err("the catalog is refused")
 }
 
 #[tokio::test]
 async fn a_second_opening_is_refused_with_the_holders_process() {
-    let (_directory, path) = place();
-    let first = open(&path).await;
-    let error = refusal(&path).await;
+    let place = Place::file();
+    let first = open(&place).await;
+    let error = refusal(&place).await;
     let message = format!("in use by process {}; end that stillpoint first", std::process::id());
     assert!(error.to_string().ends_with(&message), "{error}");
     append_all(&first, "a", &consistent("a", "payments", 0)).await;
     first.close().await.unwrap();
-    open(&path).await;
+    open(&place).await;
 }
 
 #[tokio::test]
 async fn another_processs_catalog_is_refused_until_that_is_killed() {
-    let (_directory, path) = place();
-    let mut other = Other::start("opening::holds_the_catalog", &path);
+    let place = Place::file();
+    let mut other = Other::start("opening::holds_the_catalog", &place);
     assert_eq!(other.next().as_deref(), Some("open"));
-    let error = refusal(&path).await;
+    let error = refusal(&place).await;
     assert!(matches!(error, OpenError::InUse { pid, .. } if pid == Some(other.child.id())), "{error}");
-    let reader = Catalog::read(&path).await.expect("queries run beside it");
+    let reader = Catalog::read(&place).await.expect("queries run beside it");
     assert_eq!(reader.open_windows().await.unwrap().len(), 1);
     other.kill();
-    let catalog = open(&path).await;
+    let catalog = open(&place).await;
     assert_eq!(catalog.epoch(), 2, "the lock file of a dead process is no obstacle, a refused opening takes no epoch");
     assert_eq!(catalog.open_windows().await.unwrap().len(), 1);
 }
@@ -39,8 +41,8 @@ async fn another_processs_catalog_is_refused_until_that_is_killed() {
 #[tokio::test]
 #[ignore = "a child process of another test"]
 async fn holds_the_catalog() {
-    let Some(path) = told() else { return };
-    let catalog = open(&path).await;
+    let Some(place) = told() else { return };
+    let catalog = open(&place).await;
     append_all(&catalog, "a", &[intent("a", "payments", 0)]).await;
     say("open");
     wait_for_the_end();
@@ -48,14 +50,14 @@ async fn holds_the_catalog() {
 
 #[tokio::test]
 async fn the_lock_outlives_no_clone_and_no_drop_waits() {
-    let (_directory, path) = place();
-    let first = open(&path).await;
+    let place = Place::file();
+    let first = open(&place).await;
     let clone = first.clone();
     drop(first);
-    assert!(matches!(refusal(&path).await, OpenError::InUse { .. }));
+    assert!(matches!(refusal(&place).await, OpenError::InUse { .. }));
     drop(clone);
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
-    while Catalog::open(&path).await.is_err() {
+    while Catalog::open(&place).await.is_err() {
         assert!(tokio::time::Instant::now() < deadline, "the lock is not freed");
         tokio::task::yield_now().await;
     }
@@ -64,7 +66,7 @@ async fn the_lock_outlives_no_clone_and_no_drop_waits() {
 #[tokio::test]
 async fn a_missing_directory_is_named() {
     let (directory, _) = place();
-    let error = refusal(&directory.path().join("no/catalog.db")).await;
+    let error = refusal(&directory.path().join("no/catalog.db").into()).await;
     assert_eq!(
         error.to_string(),
         format!("the catalog's directory {} does not exist", directory.path().join("no").display())
@@ -73,16 +75,17 @@ async fn a_missing_directory_is_named() {
 
 #[tokio::test]
 async fn a_place_that_takes_no_files_is_an_error() {
-    let error = refusal(Path::new("/proc/catalog.db")).await;
+    let error = refusal(&PathBuf::from("/proc/catalog.db").into()).await;
     assert!(matches!(error, OpenError::File { action: "open", .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn only_the_owner_may_read_the_files() {
     let (_directory, path) = place();
+    let place = CatalogPlace::from(path.clone());
     std::fs::write(&path, "").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let catalog = open(&path).await;
+    let catalog = open(&place).await;
     append_all(&catalog, "a", &consistent("a", "payments", 0)).await;
     let mut names = Vec::new();
     for entry in path.parent().unwrap().read_dir().unwrap().map(Result::unwrap) {
@@ -96,47 +99,53 @@ async fn only_the_owner_may_read_the_files() {
 #[tokio::test]
 async fn an_empty_file_becomes_a_catalog() {
     let (_directory, path) = place();
+    let place = CatalogPlace::from(path.clone());
     std::fs::write(&path, "").unwrap();
-    assert!(matches!(Catalog::read(&path).await, Err(OpenError::NoCatalog(_))));
-    let catalog = open(&path).await;
+    assert!(matches!(Catalog::read(&place).await, Err(OpenError::NoCatalog(_))));
+    let catalog = open(&place).await;
     append_all(&catalog, "a", &consistent("a", "payments", 0)).await;
     assert_eq!(events(&catalog, "a").await.len(), 5);
 }
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_alone() {
-    let (_directory, path) = place();
-    open(&path).await.close().await.unwrap();
-    execute(&path, "INSERT INTO _sqlx_migrations VALUES (999, 'later', '2027-01-01', TRUE, x'00', 0)").await;
-    let known = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/catalog/migrations")).unwrap().count();
-    let told = format!("was made by a newer stillpoint (schema 999, this one knows {known})");
-    for error in [refusal(&path).await, Catalog::read(&path).await.unwrap_err()] {
-        assert!(error.to_string().ends_with(&told), "{error}");
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         SELECT 999, 'later', success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    for place in places() {
+        open(&place).await.close().await.unwrap();
+        execute(&place, later).await;
+        let known = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/catalog/migrations")).unwrap().count();
+        let told = format!("was made by a newer stillpoint (schema 999, this one knows {known})");
+        for error in [refusal(&place).await, Catalog::read(&place).await.unwrap_err()] {
+            assert!(error.to_string().ends_with(&told), "{error}");
+        }
+        execute(&place, "DELETE FROM _sqlx_migrations WHERE version = 999").await;
+        assert_eq!(open(&place).await.epoch(), 2);
     }
-    execute(&path, "DELETE FROM _sqlx_migrations WHERE version = 999").await;
-    assert_eq!(open(&path).await.epoch(), 2);
 }
 
 #[tokio::test]
 async fn what_is_not_a_catalog_is_refused_and_left_alone() {
     let (_directory, path) = place();
+    let place = CatalogPlace::from(path.clone());
     let text = "not a database\n".repeat(1000);
     std::fs::write(&path, &text).unwrap();
-    let error = refusal(&path).await;
+    let error = refusal(&place).await;
     assert!(error.to_string().ends_with("catalog.db is not an SQLite database"), "{error}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     std::fs::write(&path, "").unwrap();
-    execute(&path, "CREATE TABLE customers (id BIGINT)").await;
+    execute(&place, "CREATE TABLE customers (id BIGINT)").await;
     let before = std::fs::read(&path).unwrap();
-    assert!(matches!(refusal(&path).await, OpenError::NotOurs(_)));
+    assert!(matches!(refusal(&place).await, OpenError::NotOurs(_)));
     assert_eq!(std::fs::read(&path).unwrap(), before);
-    assert!(matches!(Catalog::read(&path.with_extension("none")).await, Err(OpenError::NoCatalog(_))));
+    assert!(matches!(Catalog::read(&path.with_extension("none").into()).await, Err(OpenError::NoCatalog(_))));
 }
 
 #[tokio::test]
 async fn damage_is_found_and_said() {
     let (_directory, path) = place();
-    let catalog = open(&path).await;
+    let place = CatalogPlace::from(path.clone());
+    let catalog = open(&place).await;
     for index in 0..50 {
         let window = format!("w{index}");
         append_all(&catalog, &window, &consistent(&window, "payments", index)).await;
@@ -148,22 +157,22 @@ async fn damage_is_found_and_said() {
     let last = damaged.len() - 4096 * 3;
     damaged[last..].fill(0xA5);
     std::fs::write(&path, &damaged).unwrap();
-    let catalog = open(&path).await;
+    let catalog = open(&place).await;
     let error = catalog.integrity_check().await.unwrap_err();
     assert!(matches!(error, CatalogError::Damaged(_)), "{error}");
     catalog.close().await.unwrap();
     damaged[100..].fill(0xA5);
     std::fs::write(&path, &damaged).unwrap();
-    let error = refusal(&path).await;
+    let error = refusal(&place).await;
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn a_dangling_reference_is_damage() {
-    let (_directory, path) = place();
-    let catalog = open(&path).await;
+    let place = Place::file();
+    let catalog = open(&place).await;
     append_all(&catalog, "a", &[intent("a", "payments", 0)]).await;
-    let mut connection = raw(&path).await;
+    let mut connection = raw(&place).await;
     sqlx::query("PRAGMA foreign_keys = OFF").execute(&mut connection).await.unwrap();
     sqlx::query("DELETE FROM windows").execute(&mut connection).await.unwrap();
     let error = catalog.integrity_check().await.unwrap_err();
@@ -172,10 +181,11 @@ async fn a_dangling_reference_is_damage() {
 
 #[tokio::test]
 async fn a_catalog_keeps_the_identity_that_no_other_one_has() {
-    let ((_first, path), (_second, other)) = (place(), place());
-    let catalog = open(&path).await;
-    let identity = catalog.identity().to_owned();
-    catalog.close().await.unwrap();
-    assert_eq!(open(&path).await.identity(), identity);
-    assert_ne!(open(&other).await.identity(), identity);
+    for (place, other) in places().zip(places()) {
+        let catalog = open(&place).await;
+        let identity = catalog.identity().to_owned();
+        catalog.close().await.unwrap();
+        assert_eq!(open(&place).await.identity(), identity);
+        assert_ne!(open(&other).await.identity(), identity);
+    }
 }

@@ -1,10 +1,16 @@
+use crate::servers::postgres::Postgres;
+use crate::servers::world::new_folder;
 use jiff::Timestamp;
-use sqlx::{ConnectOptions, SqliteConnection, sqlite::SqliteConnectOptions};
-use std::io::{BufRead, BufReader, Lines};
-use std::path::{Path, PathBuf};
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{AnyConnection, Connection, Row};
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use stillpoint::catalog::{Catalog, Reader};
+use stillpoint::config::{CatalogPlace, PostgresUrl};
 use stillpoint::domain::{Code, Evidence, Interval, Member, Reason, Trigger, Verdict};
 use stillpoint::window::{End, Event, Outcome, Plan};
 
@@ -14,15 +20,88 @@ pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(START + second).unwrap()
 }
 
+/// Where a test's catalog is, for as long as the test needs it.
+pub struct Place {
+    catalog: CatalogPlace,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl std::ops::Deref for Place {
+    type Target = CatalogPlace;
+    fn deref(&self) -> &CatalogPlace {
+        &self.catalog
+    }
+}
+
+impl Place {
+    /// A file that is not there yet.
+    pub fn file() -> Self {
+        let (folder, path) = place();
+        Self { catalog: path.into(), _folder: Some(folder) }
+    }
+
+    /// A schema of its own, with nothing in it, on the server that all tests share.
+    pub fn postgres() -> Self {
+        Self { catalog: schema(server(), ""), _folder: None }
+    }
+}
+
+/// The same promise holds on a file and on a server.
+pub fn places() -> impl Iterator<Item = Place> {
+    [Place::file as fn() -> Place, Place::postgres].into_iter().map(|make| {
+        let place = make();
+        println!("on {}", *place);
+        place
+    })
+}
+
 pub fn place() -> (tempfile::TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("catalog.db");
     (directory, path)
 }
 
+/// The server of this test binary: durable, with a database that does not compare text byte by byte.
+pub fn server() -> &'static Postgres {
+    static SERVER: OnceLock<Postgres> = OnceLock::new();
+    SERVER.get_or_init(|| {
+        let server = Postgres::start_with("catalogs", &new_folder(), DURABLE);
+        server.query(&format!(
+            "CREATE DATABASE {DATABASE} TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C'"
+        ));
+        server
+    })
+}
+
+const DATABASE: &str = "catalogs";
+
+/// What a catalog demands of a server, unlike the usual ones of the tests.
+pub const DURABLE: &[&str] = &["fsync=on"];
+
+/// A new schema on that server, and further parameters of the URL, such as `&application_name=x`.
+pub fn schema(server: &Postgres, more: &str) -> CatalogPlace {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("s{}", COUNT.fetch_add(1, Ordering::Relaxed));
+    server.query_in(DATABASE, &format!("CREATE SCHEMA {name}"));
+    let url = server.url(&format!("{DATABASE}?options=-c%20search_path%3D{name}{more}"));
+    url.parse().expect("the place of a catalog")
+}
+
+/// A database on a server of a test's own.
+pub fn database(server: &Postgres) -> CatalogPlace {
+    server.url("postgres").parse().expect("the place of a catalog")
+}
+
+pub fn url(place: &CatalogPlace) -> &PostgresUrl {
+    match place {
+        CatalogPlace::Postgres(url) => url,
+        CatalogPlace::Sqlite(_) => panic!("it is no file"),
+    }
+}
+
 /// A catalog that is opened must open here.
-pub async fn open(path: &Path) -> Catalog {
-    Catalog::open(path).await.expect("the catalog opens")
+pub async fn open(place: &CatalogPlace) -> Catalog {
+    Catalog::open(place).await.expect("the catalog opens")
 }
 
 pub fn plan(window: &str, group: &str, second: i64) -> Plan {
@@ -114,12 +193,30 @@ pub async fn events(catalog: &Catalog, window: &str) -> Vec<Event> {
 }
 
 /// A connection past the catalog's own: the hand of a newer version, or of damage.
-pub async fn raw(path: &Path) -> SqliteConnection {
-    SqliteConnectOptions::new().filename(path).connect().await.unwrap()
+pub async fn raw(place: &CatalogPlace) -> AnyConnection {
+    sqlx::any::install_default_drivers();
+    let url = match place {
+        CatalogPlace::Sqlite(_) => place.to_string(),
+        CatalogPlace::Postgres(url) => url.secret().to_string(),
+    };
+    AnyConnection::connect(&url).await.unwrap()
 }
 
-pub async fn execute(path: &Path, statement: &'static str) {
-    sqlx::query(statement).execute(&mut raw(path).await).await.unwrap();
+pub async fn execute(place: &CatalogPlace, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(&mut raw(place).await).await.unwrap();
+}
+
+/// How the database would find what is asked for: a line a step. On PostgreSQL with whole tables left out where any
+/// index would do, since few rows are read at once.
+pub async fn query_plan(connection: &mut AnyConnection, query: &str) -> Vec<String> {
+    if connection.backend_name() == "SQLite" {
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+        let steps: Vec<(i64, i64, i64, String)> = sqlx::query_as(explain).fetch_all(connection).await.unwrap();
+        return steps.into_iter().map(|(.., step)| step).collect();
+    }
+    let explain = sqlx::AssertSqlSafe(format!("SET enable_seqscan = off; EXPLAIN {query}"));
+    let steps = sqlx::raw_sql(explain).fetch_all(connection).await.unwrap();
+    steps.into_iter().map(|step| step.get(0)).collect()
 }
 
 /// This test binary once more, as one ignored test of it; killed when dropped.
@@ -129,10 +226,14 @@ pub struct Other {
 }
 
 impl Other {
-    pub fn run(mut command: Command, test: &str, path: &Path) -> Self {
+    pub fn run(mut command: Command, test: &str, place: &CatalogPlace) -> Self {
+        let place = match place {
+            CatalogPlace::Sqlite(_) => place.to_string(),
+            CatalogPlace::Postgres(url) => url.secret().to_string(),
+        };
         let mut child = command
             .args([test, "--exact", "--ignored", "--nocapture", "--test-threads=1"])
-            .env("CATALOG", path)
+            .env("CATALOG", place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -141,13 +242,22 @@ impl Other {
         Self { child, lines }
     }
 
-    pub fn start(test: &str, path: &Path) -> Self {
-        Self::run(Command::new(std::env::current_exe().unwrap()), test, path)
+    pub fn start(test: &str, place: &CatalogPlace) -> Self {
+        Self::run(Command::new(std::env::current_exe().unwrap()), test, place)
     }
 
     /// The next line that the child wrote by `say`; none at its end.
     pub fn next(&mut self) -> Option<String> {
         self.lines.by_ref().map(Result::unwrap).find_map(|line| line.strip_prefix("SAYS ").map(str::to_owned))
+    }
+
+    /// Writes it a line: it was waiting by `wait_for_the_end`.
+    pub fn tell(&mut self) {
+        writeln!(self.child.stdin.as_mut().expect("standard input is a pipe")).unwrap();
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
     pub fn kill(mut self) {
@@ -164,8 +274,8 @@ impl Drop for Other {
 }
 
 /// In the child: where the parent wants the catalog. None, when someone runs all ignored tests: then it is no child.
-pub fn told() -> Option<PathBuf> {
-    std::env::var_os("CATALOG").map(PathBuf::from)
+pub fn told() -> Option<CatalogPlace> {
+    std::env::var("CATALOG").ok().map(|text| text.parse().expect("the place of a catalog"))
 }
 
 pub fn say(line: &str) {

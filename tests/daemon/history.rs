@@ -28,7 +28,7 @@ fn old_windows_leave_the_catalog_of_a_running_daemon_and_the_counters_stay() {
     rig.replace("  sweep_interval: 500ms\n", "  sweep_interval: 500ms\n  history: 10d\n");
     let now = Timestamp::try_from(std::time::SystemTime::now()).unwrap();
     rig.block_on(async {
-        let catalog = Catalog::open(&rig.path("catalog.db")).await.unwrap();
+        let catalog = Catalog::open(&rig.path("catalog.db").into()).await.unwrap();
         for (window, days) in [("old", 11), ("older", 400), ("young", 9)] {
             let event = refused(window, now - Duration::from_secs(days * 86_400));
             catalog.append(window, 0, &event).await.unwrap();

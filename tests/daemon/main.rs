@@ -11,6 +11,7 @@ mod names;
 mod notify;
 mod receiver;
 mod reloads;
+mod replicas;
 mod rig;
 mod schedules;
 mod second;

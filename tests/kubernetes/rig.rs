@@ -1,6 +1,7 @@
 //! A namespace of a real API server, a kubelet that runs stand-in members, and the program beside them.
 
 use crate::support::kubernetes::ApiServer;
+pub use crate::support::line::Line;
 use crate::support::process::Process;
 use crate::support::wait_until;
 use k8s_openapi::api::core::v1::Pod;
@@ -8,10 +9,10 @@ use kube::Client;
 use kube::api::{Api, DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 use stillpoint::domain::{Member, Product};
@@ -395,54 +396,4 @@ pub fn running(container: &str, ip: Ipv4Addr, restarts: u32, ready: bool) -> Val
             "ready": ready, "started": true, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
         }],
     })
-}
-
-/// A line to the API server that can be cut.
-pub struct Line {
-    port: u16,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-    refusing: Arc<AtomicBool>,
-}
-
-impl Line {
-    pub fn to(server: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let (open, refusing) = (Arc::<Mutex<Vec<TcpStream>>>::default(), Arc::<AtomicBool>::default());
-        let line = Self { port, open: open.clone(), refusing: refusing.clone() };
-        std::thread::spawn(move || {
-            for near in listener.incoming().flatten() {
-                let Ok(far) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
-                if refusing.load(Ordering::Relaxed) {
-                    continue;
-                }
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                    std::thread::spawn(move || {
-                        let _ = std::io::copy(&mut from, &mut to);
-                        let _ = to.shutdown(std::net::Shutdown::Both);
-                    });
-                }
-                open.lock().unwrap().extend([near, far]);
-            }
-        });
-        line
-    }
-
-    pub const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Ends every connection; new ones are taken.
-    pub fn cut(&self) {
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(std::net::Shutdown::Both);
-        }
-    }
-
-    /// Ends every connection, and takes no new one until told otherwise.
-    pub fn refuse(&self, refuse: bool) {
-        self.refusing.store(refuse, Ordering::Relaxed);
-        self.cut();
-    }
 }

@@ -133,7 +133,7 @@ impl Rig {
     /// The catalog, once the program has made it.
     async fn reader(&self) -> Option<&Reader> {
         if self.reader.get().is_none() {
-            let reader = Catalog::read(&self.path("catalog.db")).await.ok()?;
+            let reader = Catalog::read(&self.path("catalog.db").into()).await.ok()?;
             self.reader.get_or_init(|| reader);
         }
         self.reader.get()

@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod kubernetes;
+pub mod line;
 pub mod panels;
 pub mod ports;
 pub mod postgres;

@@ -3,8 +3,10 @@
 use super::ports::free_port;
 use super::process::{Process, run, wait_while_running};
 use super::tools::{postgres_program, program};
+use super::wait_until;
 use jiff::Timestamp;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -15,6 +17,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// in its log is a client's.
 pub struct Postgres {
     process: Process,
+    server: Command,
+    log: PathBuf,
     data: PathBuf,
     port: u16,
 }
@@ -35,21 +39,68 @@ pub struct Commit {
 impl Postgres {
     /// Makes a data folder and starts a server on a free port; returns when it answers.
     pub fn start(name: &str, folder: &Path) -> Self {
+        Self::start_with(name, folder, &[])
+    }
+
+    /// The same with settings that count more than the usual ones.
+    pub fn start_with(name: &str, folder: &Path, settings: &[&str]) -> Self {
         let data = folder.join(name);
         make_owned(&data);
         let mut initdb = unprivileged(&postgres_program("initdb"));
         initdb.args(["--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8", "--locale=C"]);
         initdb.arg("-D").arg(&data);
         run("initdb", &initdb, LIMIT);
+        Self::launch(name, folder, data, settings)
+    }
+
+    /// A standby that follows this server by streaming, asynchronously; returns when it answers.
+    pub fn standby(&self, name: &str, folder: &Path, settings: &[&str]) -> Self {
+        let data = folder.join(name);
+        make_owned(&data);
+        let mut copy = unprivileged(&postgres_program("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "--checkpoint=fast", "--no-sync"]);
+        copy.args(["-p", &self.port.to_string(), "-D"]).arg(&data);
+        run("pg_basebackup", &copy, LIMIT);
+        Self::launch(name, folder, data, settings)
+    }
+
+    fn launch(name: &str, folder: &Path, data: PathBuf, settings: &[&str]) -> Self {
         let port = free_port();
         let mut server = unprivileged(&postgres_program("postgres"));
-        server.arg("-D").arg(&data).args(settings(port));
-        // SIGQUIT: at once, but with its shared memory given back
+        server.arg("-D").arg(&data).args(usual_settings(port));
+        server.args(settings.iter().flat_map(|setting| ["-c", setting]));
         let log = folder.join(format!("{name}.log"));
-        let process = Process::start_ending_with(name, &server, &log, Signal::QUIT);
-        let mut postgres = Self { process, data, port };
+        let process = begin(&server, &log);
+        let mut postgres = Self { process, server, log, data, port };
         postgres.wait_until_ready();
         postgres
+    }
+
+    /// Ends it by SIGKILL; its children end by themselves when they find that out.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again where it was, after it ended; returns when it answers.
+    pub fn start_again(&mut self) {
+        let mut ask = self.is_ready();
+        wait_until("the server starts again", LIMIT, || {
+            if !self.process.is_running() {
+                // the children of one that was killed hold its shared memory for a moment, which keeps it from starting
+                self.process = begin(&self.server, &self.log);
+            }
+            ask.status().ok()?.success().then_some(())
+        });
+    }
+
+    /// Makes a standby a primary; returns when it is one.
+    pub fn promote(&self) {
+        self.query("SELECT pg_promote(true, 60)");
+    }
+
+    /// A URL of a database in it.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
     /// The port on 127.0.0.1; user and database are `postgres`, any password will do.
@@ -62,10 +113,38 @@ impl Postgres {
         &mut self.process
     }
 
+    /// Its processes: the one that listens first, then one a connection and the helpers.
+    pub fn processes(&self) -> Vec<Pid> {
+        let parent = self.process.id();
+        let of_it = |entry: std::fs::DirEntry| {
+            let id: u32 = entry.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(entry.path().join("stat")).ok()?;
+            // the name in brackets may hold anything; the parent is the second field after it
+            let is_child = stat.rsplit_once(')')?.1.split_whitespace().nth(1)? == parent.to_string();
+            is_child.then_some(id)
+        };
+        let processes = std::fs::read_dir("/proc").expect("/proc is there").flatten().filter_map(of_it);
+        let raw = std::iter::once(parent).chain(processes).filter_map(|id| i32::try_from(id).ok());
+        raw.filter_map(Pid::from_raw).collect()
+    }
+
+    /// Sends all of them a signal: SIGSTOP makes a server that hangs, SIGCONT ends that.
+    pub fn signal_all(&self, signal: Signal) {
+        for process in self.processes() {
+            // one of them may have ended since
+            let _ = kill_process(process, signal);
+        }
+    }
+
     /// What psql prints for the statement: rows as lines, columns parted by `|`.
     pub fn query(&self, sql: &str) -> String {
+        self.query_in("postgres", sql)
+    }
+
+    /// The same in another database.
+    pub fn query_in(&self, database: &str, sql: &str) -> String {
         let mut psql = Command::new(program("psql"));
-        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", "postgres"]);
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database]);
         psql.args(["-p", &self.port.to_string(), "-c", sql]);
         run("psql", &psql, LIMIT).trim_end().to_owned()
     }
@@ -89,11 +168,21 @@ impl Postgres {
         run("pg_waldump", &waldump, LIMIT).lines().filter_map(parse_commit).collect()
     }
 
-    fn wait_until_ready(&mut self) {
+    fn is_ready(&self) -> Command {
         let mut ask = Command::new(postgres_program("pg_isready"));
         ask.args(["-q", "-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        ask
+    }
+
+    fn wait_until_ready(&mut self) {
+        let mut ask = self.is_ready();
         wait_while_running(&mut self.process, LIMIT, |_| ask.status().ok()?.success().then_some(()));
     }
+}
+
+fn begin(server: &Command, log: &Path) -> Process {
+    // SIGQUIT: at once, but with its shared memory given back
+    Process::start_ending_with("PostgreSQL", server, log, Signal::QUIT)
 }
 
 /// `rmgr: Transaction … tx: 745, lsn: … desc: COMMIT 2026-11-22 21:00:00.123456 UTC; …`
@@ -106,7 +195,7 @@ fn parse_commit(line: &str) -> Option<Commit> {
     Some(Commit { xid, at })
 }
 
-fn settings(port: u16) -> Vec<String> {
+fn usual_settings(port: u16) -> Vec<String> {
     let settings = [
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
@@ -143,7 +232,10 @@ fn unprivileged(program_path: &Path) -> Command {
 }
 
 fn make_owned(data: &Path) {
-    std::fs::create_dir(data).unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(data)
+        .unwrap_or_else(|error| panic!("create {}: {error}", data.display()));
     if is_root() {
         let mut chown = Command::new(program("chown"));
         run("chown", chown.arg("postgres:postgres").arg(data), LIMIT);

@@ -138,7 +138,8 @@ impl World {
 }
 
 /// A folder named after this process, once those of processes that have ended are gone.
-fn new_folder() -> PathBuf {
+/// A folder that is swept by a later test process.
+pub fn new_folder() -> PathBuf {
     const PREFIX: &str = "stillpoint-tests-";
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let parent = std::env::temp_dir();

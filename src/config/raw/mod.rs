@@ -35,14 +35,14 @@ pub struct Root {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a mapping with the daemon's settings")]
 pub struct Daemon {
-    /// The durable record: `sqlite:///` and an absolute path, on a local filesystem. Default: sqlite:///var/lib/stillpoint/catalog.db.
+    /// The durable record: `sqlite:///` and an absolute path, on a local filesystem; or `postgres://USER@HOST:PORT/DATABASE`, with `?sslmode=…` and such behind it. Default: sqlite:///var/lib/stillpoint/catalog.db.
     #[schemars(regex(pattern = r"^(sqlite:///.+|postgres(ql)?://.+)$"))]
     pub catalog: Option<String>,
     /// ADDRESS:PORT of /metrics, /healthz and /readyz; `none` (or null): nowhere. Default: 127.0.0.1:9650.
     #[serde(default, deserialize_with = "written")]
     #[schemars(with = "Option<String>")]
     pub http: Option<Option<String>>,
-    /// The control socket, an absolute path. Default: beside the catalog, with the extension .sock.
+    /// The control socket, an absolute path. Default: beside the catalog, with the extension .sock; with PostgreSQL /run/stillpoint/stillpoint.sock.
     pub socket: Option<String>,
     /// How one of several replicas becomes the leader. Without it: by a row of the catalog in PostgreSQL; with SQLite there is one daemon.
     pub leadership: Option<Leadership>,

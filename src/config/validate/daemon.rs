@@ -2,11 +2,11 @@
 
 use super::super::error::Wrong;
 use super::super::path::KeyPath;
-use super::super::{Daemon, defaults, raw, show};
+use super::super::{CatalogPlace, Daemon, Leadership, defaults, raw};
 use super::leadership::leadership;
 use super::{Check, Range};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 const SWEEP_INTERVAL: Range = Range::millis(defaults::SWEEP_INTERVAL, 100, 3_600_000);
@@ -20,7 +20,7 @@ const LONGEST_SOCKET: usize = 107;
 pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
     let path = KeyPath::root("daemon");
     let text = raw.catalog.as_deref().unwrap_or(defaults::CATALOG);
-    let catalog = check.take(&path.key("catalog"), catalog(text)).unwrap_or_default();
+    let catalog = check.take(&path.key("catalog"), text.parse()).unwrap_or_default();
     let http = match raw.http {
         None => check.take(&path.key("http"), address(defaults::HTTP)),
         Some(None) => None,
@@ -28,8 +28,11 @@ pub fn daemon(check: &mut Check<'_>, raw: raw::Daemon) -> Daemon {
         Some(Some(text)) => check.take(&path.key("http"), address(&text)),
     };
     let socket = socket(check, &path, raw.socket.as_deref(), &catalog);
-    let leadership = raw.leadership.and_then(|raw| leadership(check, &path.key("leadership"), raw));
-    if leadership.as_ref().is_some_and(|leadership| leadership.lease.is_none()) {
+    let replicated = matches!(catalog, CatalogPlace::Postgres(_));
+    // Replicas of one catalog are never without a leader.
+    let raw_leadership = raw.leadership.or_else(|| replicated.then(raw::Leadership::default));
+    let leadership = raw_leadership.and_then(|raw| leadership(check, &path.key("leadership"), raw));
+    if !replicated && leadership.as_ref().is_some_and(|leadership: &Leadership| leadership.lease.is_none()) {
         let wrong = Wrong::new("a catalog on SQLite has no row for replicas to find their leader by");
         check.fault(&path.key("leadership"), wrong.expected("kubernetes below it, or a catalog on PostgreSQL"));
     }
@@ -57,32 +60,6 @@ fn or_none(
     }
 }
 
-fn catalog(text: &str) -> Result<PathBuf, Wrong> {
-    const EXPECTED: &str = "sqlite:// and an absolute path, such as sqlite:///var/lib/stillpoint/catalog.db";
-    let shown = show::hide(text);
-    let wrong = |what: &str| Wrong::new(format!("\"{shown}\" {what}")).expected(EXPECTED);
-    if text.starts_with("postgres:") || text.starts_with("postgresql:") {
-        let secret = if shown == text { "" } else { " (and a password never stands in YAML)" };
-        return Err(wrong(&format!(
-            "is a catalog on PostgreSQL, which comes with replicas in a later version{secret}"
-        )));
-    }
-    let Some(file) = text.strip_prefix("sqlite://") else {
-        let near = if text.starts_with('/') { Some(format!("sqlite://{text}")) } else { None };
-        return Err(wrong("is no catalog this version knows").nearest(near));
-    };
-    if !file.starts_with('/') {
-        return Err(wrong("is not an absolute path"));
-    }
-    if file.ends_with('/') {
-        return Err(wrong("names a directory, not a file"));
-    }
-    if file.contains(['?', '#']) {
-        return Err(wrong("has parameters; the daemon sets its own"));
-    }
-    Ok(PathBuf::from(file))
-}
-
 fn address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse().map_err(|_| {
         let port = text.strip_prefix(':').or_else(|| text.strip_prefix("localhost:")).unwrap_or(text);
@@ -94,12 +71,16 @@ fn address(text: &str) -> Result<SocketAddr, Wrong> {
     })
 }
 
-fn socket(check: &mut Check<'_>, path: &KeyPath, written: Option<&str>, catalog: &Path) -> PathBuf {
+fn socket(check: &mut Check<'_>, path: &KeyPath, written: Option<&str>, catalog: &CatalogPlace) -> PathBuf {
     let path = path.key("socket");
     if let Some(text) = written {
         check.absolute(&path, text);
     }
-    let socket = written.map_or_else(|| catalog.with_extension("sock"), PathBuf::from);
+    let socket = match (written, catalog) {
+        (Some(written), _) => PathBuf::from(written),
+        (None, CatalogPlace::Sqlite(file)) => file.with_extension("sock"),
+        (None, CatalogPlace::Postgres(_)) => PathBuf::from(defaults::SOCKET),
+    };
     let length = socket.as_os_str().len();
     if length > LONGEST_SOCKET {
         let from = if written.is_some() { "the path" } else { "the path beside the catalog" };

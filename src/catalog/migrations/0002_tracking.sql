@@ -1,8 +1,8 @@
 -- What each store was like at a window. Written before the window's first event, hence no reference; the body, which
 -- is long, comes last: what is before it is read without it.
 CREATE TABLE captures (
-    window_id  TEXT   NOT NULL,
-    store_name TEXT   NOT NULL,
+    window_id  TEXT COLLATE "binary" NOT NULL,
+    store_name TEXT COLLATE "binary" NOT NULL,
     epoch      BIGINT NOT NULL,
     written_at BIGINT NOT NULL,
     body       TEXT   NOT NULL,
@@ -10,11 +10,11 @@ CREATE TABLE captures (
 );
 
 CREATE TABLE tracks (
-    window_id     TEXT   NOT NULL REFERENCES windows (window_id),
-    store_name    TEXT   NOT NULL,
-    group_name    TEXT   NOT NULL,
+    window_id     TEXT COLLATE "binary" NOT NULL REFERENCES windows (window_id),
+    store_name    TEXT COLLATE "binary" NOT NULL,
+    group_name    TEXT COLLATE "binary" NOT NULL,
     restore_point BIGINT NOT NULL,
-    state         TEXT   NOT NULL,
+    state         TEXT COLLATE "binary" NOT NULL,
     changed_at    BIGINT NOT NULL,
     epoch         BIGINT NOT NULL,
     body          TEXT   NOT NULL,
@@ -23,12 +23,12 @@ CREATE TABLE tracks (
 CREATE INDEX tracks_live ON tracks (group_name, store_name, restore_point) WHERE state NOT IN ('lost', 'expired');
 
 CREATE TABLE copies (
-    window_id  TEXT   NOT NULL,
-    store_name TEXT   NOT NULL,
-    source     TEXT   NOT NULL,
-    group_name TEXT   NOT NULL,
-    step       TEXT   NOT NULL,
-    name       TEXT   NOT NULL UNIQUE,
+    window_id  TEXT COLLATE "binary" NOT NULL,
+    store_name TEXT COLLATE "binary" NOT NULL,
+    source     TEXT COLLATE "binary" NOT NULL,
+    group_name TEXT COLLATE "binary" NOT NULL,
+    step       TEXT COLLATE "binary" NOT NULL,
+    name       TEXT COLLATE "binary" NOT NULL UNIQUE,
     backup_arn TEXT,
     bytes      BIGINT,
     changed_at BIGINT NOT NULL,
@@ -42,8 +42,8 @@ CREATE INDEX copies_kept ON copies (group_name, store_name, bytes) WHERE step IN
 
 -- What is paid for: counted in the transaction that ends a copy well, so that a scrape never counts all copies.
 CREATE TABLE restored (
-    group_name TEXT   NOT NULL,
-    store_name TEXT   NOT NULL,
+    group_name TEXT COLLATE "binary" NOT NULL,
+    store_name TEXT COLLATE "binary" NOT NULL,
     tables     BIGINT NOT NULL,
     bytes      BIGINT NOT NULL,
     PRIMARY KEY (group_name, store_name)
