@@ -135,6 +135,11 @@ impl World {
         self.overwritten || self.deletions > 1
     }
 
+    /// Neither the lease nor the catalog has it any more.
+    const fn unwritten(&self) -> bool {
+        self.lost_changes && self.deletions > 0
+    }
+
     /// A process led beside another, or was stopped while it sent a pause: what it then closes, the protocol cannot
     /// tell from what others close.
     fn excused(&self) -> bool {
@@ -225,7 +230,7 @@ impl World {
         let closed: Vec<_> = self.closed().collect();
         for (member, _) in closed {
             self.report.left_closed += 1;
-            if !self.excused() {
+            if !self.excused() && !self.unwritten() {
                 self.object(format!("member {member} was left closed by us"));
             }
             self.foreign_unpause(member);

@@ -187,7 +187,7 @@ impl World {
         let halts = if due { state.halts_at_pause } else { None };
         if halts == Some(false) || due && state.halt.is_some() {
             // The rest of this step is done when it wakes, and so is every pause after this one.
-            let lasts = self.random.millis(100, 40_000);
+            let lasts = self.stopped_for();
             self.halt(process, Halt::Stopped, lasts);
             let (wakes, message) = (self.processes[process].wakes - self.now, Message::Send { arriving, line });
             // Before the window sees that time has passed, or after it.
@@ -206,7 +206,7 @@ impl World {
         self.check_pause(&arriving);
         let drain = if let Call::Pause { drain } = arriving.call { drain } else { Duration::ZERO };
         let late = halts.map(|_| {
-            let lasts = self.random.millis(100, 40_000);
+            let lasts = self.stopped_for();
             self.halt(process, Halt::Stopped, lasts);
             lasts
         });

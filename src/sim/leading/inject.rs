@@ -28,6 +28,12 @@ impl World {
         }
     }
 
+    /// How long a process is stopped: as long as it may trust its lease, or much longer.
+    pub(super) fn stopped_for(&mut self) -> Duration {
+        let most = if self.random.once_in(2) { 8_000 } else { 40_000 };
+        self.lasts(100, most)
+    }
+
     /// How long the effect of a fault lasts.
     fn lasts(&mut self, low: u64, high: u64) -> Duration {
         let lasts = self.random.millis(low, high);
@@ -59,7 +65,7 @@ impl World {
             Fault::Crash | Fault::CrashAfterAppend => self.die(process, fault == Fault::CrashAfterAppend),
             Fault::Terminate => self.stop(process, Code::Shutdown),
             Fault::Stop | Fault::Sleep => {
-                let lasts = self.lasts(100, 40_000);
+                let lasts = self.stopped_for();
                 let halt = if fault == Fault::Stop { Halt::Stopped } else { Halt::Asleep };
                 self.halt(process, halt, lasts);
             }

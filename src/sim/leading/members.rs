@@ -134,7 +134,7 @@ impl World {
     }
 
     fn some_traffic(&mut self, member: usize, drain: Duration) {
-        let long = self.random.once_in(40);
+        let long = self.faulty && self.random.once_in(40);
         for _ in 0..self.random.below(3) {
             if self.members[member].gate.begin() == Entry::Admitted {
                 let lasts = if long { drain + self.random.millis(1, 3_000) } else { self.random.millis(1, 60) };

@@ -32,8 +32,6 @@ use process::{Message, Process};
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-/// How long a lease is good for: the default of the config.
-const LASTS: Duration = Duration::from_secs(6);
 /// Faults that have met nothing by then never happen.
 const LAST_FAULT: Duration = Duration::from_secs(200);
 /// So long after the last fault a window has become consistent, and nothing is closed.
@@ -78,7 +76,8 @@ pub struct Report {
     pub leaders_flaps: u32,
     /// Pauses that arrived later than a recovery waits for, from a process that was stopped while it sent them.
     pub late_pauses: u32,
-    /// Members that a process left closed which had been stopped while it sent a pause, or led beside another.
+    /// Members that a process left closed which had been stopped while it sent a pause, or led beside another; or whose
+    /// intent was lost by the catalog and deleted with the lease.
     pub left_closed: u32,
     /// Verdicts that were told, and that the catalog lost in a failover.
     pub lost_verdicts: u32,
@@ -88,8 +87,31 @@ pub struct Report {
     pub slots_run_again: u32,
     /// From the death of a process that had members closed to when none of them was any more: the longest.
     pub open_after_death: Option<Duration>,
+    /// What that may be where everything answers.
+    pub open_limit: Duration,
     pub steps: u32,
     pub seconds: f64,
+}
+
+impl Report {
+    /// Counts another run in.
+    pub fn add(&mut self, other: &Self) {
+        self.windows += other.windows;
+        for (verdict, count) in &other.verdicts {
+            *self.verdicts.entry(*verdict).or_default() += count;
+        }
+        self.terms += other.terms;
+        self.two_leaders += other.two_leaders;
+        self.foreign_flaps += other.foreign_flaps;
+        self.leaders_flaps += other.leaders_flaps;
+        self.late_pauses += other.late_pauses;
+        self.left_closed += other.left_closed;
+        self.lost_verdicts += other.lost_verdicts;
+        self.lost_ends += other.lost_ends;
+        self.slots_run_again += other.slots_run_again;
+        self.open_after_death = self.open_after_death.max(other.open_after_death);
+        self.seconds += other.seconds;
+    }
 }
 
 enum Happening {
@@ -190,6 +212,7 @@ pub struct World {
     catalog_back: Duration,
     catch_up: bool,
     planned: Vec<Planned>,
+    faulty: bool,
     armed: Armed,
     /// When the last effect of a fault is over.
     calm: Duration,
@@ -220,7 +243,8 @@ impl World {
             let stage = u32::try_from(index).unwrap_or(0) % stages;
             Member { cluster: "c".into(), name: address.clone(), address, stage, pod: None }
         });
-        let retry = Duration::from_millis(if random.once_in(4) { 300 } else { 1_000 });
+        let (lasts, retry) = if random.once_in(4) { (3_000, 300) } else { (6_000, 1_000) };
+        let terms = Terms { lasts: Duration::from_millis(lasts), retry: Duration::from_millis(retry) };
         let drain = if random.once_in(4) { random.millis(1_000, 4_000) } else { random.millis(200, 1_000) };
         let mut world = Self {
             now: Duration::from_secs(1),
@@ -230,7 +254,7 @@ impl World {
             members,
             stages,
             drain,
-            terms: Terms { lasts: LASTS, retry },
+            terms,
             rates: (0..setup.replicas).map(|_| rate(&mut random)).collect(),
             processes: Vec::new(),
             begun: Vec::new(),
@@ -242,6 +266,7 @@ impl World {
             catalog_back: Duration::ZERO,
             catch_up: random.once_in(2),
             planned: setup.faults.clone(),
+            faulty: !setup.faults.is_empty(),
             armed: Armed::default(),
             calm: Duration::ZERO,
             deletions: 0,
@@ -255,6 +280,7 @@ impl World {
             report: Report::default(),
             random,
         };
+        world.report.open_limit = world.open_limit();
         for replica in 0..setup.replicas {
             let after = world.random.millis(0, 3_000);
             world.schedule(after, Happening::Start { replica });
@@ -327,17 +353,30 @@ impl World {
         }
     }
 
+    /// A successor's lease, one look at it and one request, on a slow clock; and a fan-out.
+    fn open_limit(&self) -> Duration {
+        let Terms { lasts, retry } = self.terms;
+        let slow = f64::from(1_000_000) / f64::from(SLOWEST);
+        (lasts + retry + self.terms.deadline()).mul_f64(slow) + FAN_OUT
+    }
+
     fn object(&mut self, what: impl Into<String>) {
         self.broken.push(what.into());
     }
 }
 
+/// How slow and how fast a clock may be.
+const SLOWEST: u32 = 950_000;
+const FASTEST: u32 = 1_050_000;
+/// Two requests to each of a few members, and what a new leader asks of the catalog before.
+const FAN_OUT: Duration = Duration::from_millis(50);
+
 /// A clock that is right, as fast or as slow as any may be, or in between.
 fn rate(random: &mut Random) -> u32 {
     match random.below(4) {
         0 => 1_000_000,
-        1 => 950_000,
-        2 => 1_050_000,
-        _ => 950_000 + u32::try_from(random.below(100_001)).unwrap_or(0),
+        1 => SLOWEST,
+        2 => FASTEST,
+        _ => SLOWEST + u32::try_from(random.below(u64::from(FASTEST - SLOWEST))).unwrap_or(0),
     }
 }
