@@ -5,6 +5,9 @@ mod broken;
 mod mutants;
 mod prometheus;
 #[allow(dead_code, reason = "the daemon's own tests use more of it")]
+#[path = "../daemon/receiver.rs"]
+mod receiver;
+#[allow(dead_code, reason = "the daemon's own tests use more of it")]
 #[path = "../daemon/rig.rs"]
 mod rig;
 mod rules;

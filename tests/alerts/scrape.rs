@@ -1,6 +1,7 @@
 //! A real Prometheus beside a real daemon, while things go wrong: every alert that they concern fires, and ends.
 
 use crate::prometheus::Prometheus;
+use crate::receiver::{Mood, Receiver, SECRET, webhook};
 use crate::rig::support::panels::expressions;
 use crate::rig::support::ports::free_port;
 use crate::rig::support::process::Process;
@@ -8,18 +9,24 @@ use crate::rig::support::wait_until;
 use crate::rig::{LIMIT, Rig};
 use rustix::process::Signal;
 
-/// Members, the daemon, and Prometheus. `shop` has windows when it is told; nobody ever answers in `never`.
+/// Members, the daemon, and Prometheus. `shop` has windows when it is told; nobody ever answers in `never`. One webhook
+/// takes what it is told, and nobody listens for the other one.
 struct Run {
     rig: Rig,
+    _webhook: Receiver,
     daemon: Process,
     prometheus: Prometheus,
 }
 
 impl Run {
     fn start() -> Self {
-        let rig = Rig::with(1, "{hold: 2s, drain: 2s, max_pause: 6s}", "    objective: 1m\n");
+        let rig = Rig::with(1, "{hold: 2s, drain: 2s, max_pause: 6s}", "    objective: 1m\n    closed_budget: 10s\n");
+        let told = Receiver::start(Mood::Answer(204));
+        let hooks = told.webhook("told", "") + &webhook("lost", free_port(), "");
+        let hooks = hooks.replace("FOLDER", &rig.folder.path().display().to_string());
+        std::fs::write(rig.path("secret"), SECRET).unwrap();
         let never = format!(
-            "groups:\n  never:\n    schedule: {{cron: \"*/20 * * * * *\", lead: 500ms, starting_deadline: 2s}}\n    \
+            "notifications:\n  webhooks:\n{hooks}groups:\n  never:\n    schedule: {{cron: \"*/20 * * * * *\", lead: 500ms, starting_deadline: 2s}}\n    \
              window: {{hold: 2s, drain: 2s, max_pause: 6s}}\n    clusters:\n      \
              lost: {{product: custom, addresses: [\"127.0.0.1:{}\"]}}\n",
             free_port()
@@ -29,7 +36,13 @@ impl Run {
         let folder = rig.path("prometheus");
         std::fs::create_dir(&folder).unwrap();
         let prometheus = Prometheus::start(&folder, rig.http);
-        Self { rig, daemon, prometheus }
+        Self { rig, _webhook: told, daemon, prometheus }
+    }
+
+    /// Another config, which the daemon is told of.
+    fn reload(&mut self, old: &str, new: &str) {
+        self.rig.replace(old, new);
+        self.daemon.signal(Signal::HUP);
     }
 
     fn consistent_window(&self) {
@@ -55,6 +68,7 @@ fn alerts_fire_and_resolve_as_a_daemon_lives_through_its_troubles() {
     let mut run = Run::start();
     run.consistent_window();
     failures(&run);
+    budget_and_config(&mut run);
     foreign_pause(&run);
     panels_have_data(&run.prometheus);
     down(&mut run);
@@ -85,6 +99,27 @@ fn failures(run: &Run) {
     assert_eq!(prometheus.value("stillpoint_windows_discarded_in_a_row{group=\"shop\"}"), Some(3.0));
     run.consistent_window();
     prometheus.wait_until_resolved("WindowsDiscardedRepeatedly", "shop");
+}
+
+/// The windows until now took more than the budget; a config that would raise it is refused until it is mended.
+fn budget_and_config(run: &mut Run) {
+    run.prometheus.wait_for("BudgetSpent", "shop");
+    run.prometheus.assert_silent("ConfigRefused");
+    run.reload("closed_budget: 10s", "closed_budget: a lot");
+    run.prometheus.wait_for("ConfigRefused", "");
+    assert!(run.prometheus.firing().contains(&("StillpointBudgetSpent".into(), "shop".into())), "the old one goes on");
+    run.reload("closed_budget: a lot", "closed_budget: 1h");
+    run.prometheus.wait_until_resolved("ConfigRefused", "");
+    run.prometheus.wait_until_resolved("BudgetSpent", "shop");
+    for (more, than) in [
+        ("stillpoint_config_reloads_total{outcome=\"refused\"}", "0"),
+        ("stillpoint_config_reloads_total{outcome=\"applied\"}", "0"),
+        ("stillpoint_notifications_total{webhook=\"told\",outcome=\"delivered\"}", "3"),
+        ("stillpoint_notifications_waiting{webhook=\"lost\"}", "3"),
+    ] {
+        let expression = format!("{more} > {than}");
+        wait_until(&expression, LIMIT, || (!run.prometheus.query(&expression).is_empty()).then_some(()));
+    }
 }
 
 fn foreign_pause(run: &Run) {

@@ -58,6 +58,11 @@ fn what_people_look_for_first_is_there() {
         "stillpoint_objective_seconds",
         "stillpoint_store_recoverable",
         "stillpoint_windows_discarded_in_a_row",
+        "stillpoint_closed_month_seconds",
+        "stillpoint_closed_budget_seconds",
+        "stillpoint_config_reloads_total",
+        "stillpoint_notifications_waiting",
+        "stillpoint_notifications_total",
     ] {
         assert!(all.contains(name), "{name}");
     }

@@ -1,6 +1,6 @@
 //! The bugs: each a change of the source that a tired person might make, or undo.
 
-/// One change: in this file below `src/`, this text, which occurs once, becomes that.
+/// One change: in this file below `src/`, this text, which occurs once and inside one function, becomes that.
 pub type Edit = (&'static str, &'static str, &'static str);
 
 /// A bug and the changes that plant it.
@@ -395,11 +395,10 @@ pub const COPY_BUGS: &[Bug] = &[
     Bug { name: "a request that was lost raises no doubt", edits: &[(RUNNER, "            self.doubt = true;\n", "")] },
     Bug {
         name: "a request that was lost is taken for not carried out",
-        edits: &[(
-            RUNNER,
-            "pub const SETTLE: Duration = Duration::from_secs(30);",
-            "pub const SETTLE: Duration = Duration::from_secs(0);",
-        )],
+        edits: &[
+            (RUNNER, "else { now.mono + SETTLE };", "else { now.mono };"),
+            (RUNNER, "self.settled = now.mono + SETTLE;", "self.settled = now.mono;"),
+        ],
     },
     Bug {
         name: "every table under the name is ours",

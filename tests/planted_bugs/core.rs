@@ -1,5 +1,5 @@
-//! `core WHICH FIRST COUNT`: runs these seeds of the windows or the copies, and of windows what a random seed meets too
-//! seldom; says which promise broke first, if any.
+//! `core WHICH FIRST COUNT BUG`: runs these seeds of the windows or the copies with that bug, by its number, in the core
+//! (0: none), and of windows what a random seed meets too seldom; says which promise broke first, if any.
 #![allow(warnings)]
 
 mod aws {
@@ -31,6 +31,13 @@ mod sim {
     pub use check::Violation;
 }
 
+static BUG: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+/// The number of the bug that is in the core now.
+pub fn planted() -> u64 {
+    BUG.load(std::sync::atomic::Ordering::Relaxed)
+}
+
 use sim::faults::{Fault, Planned};
 use sim::world::{Setup, World};
 use sim::{Violation, copying};
@@ -60,6 +67,7 @@ fn copies(seed: u64) -> (u64, Run) {
 fn main() {
     let argument = |index| std::env::args().nth(index).and_then(|text| text.parse::<u64>().ok()).expect("a number");
     let (first, count) = (argument(2), argument(3));
+    BUG.store(argument(4), std::sync::atomic::Ordering::Relaxed);
     let seeds = first..first + count;
     let runs: Box<dyn Iterator<Item = (u64, Run)>> = match std::env::args().nth(1).as_deref() {
         Some("windows") => Box::new(seeds.map(Setup::seeded).chain(seldom()).map(window)),

@@ -1,11 +1,15 @@
-//! The simulation is only worth what it catches: bugs are planted into a copy of the core, one at a time, and its
-//! checks have to object to each. Seeds are printed; `cargo test --test planted_bugs -- --nocapture` shows them.
+//! The simulation is only worth what it catches: bugs are planted into a copy of the core, of which one acts at a time,
+//! and its checks have to object to each. Seeds are printed; `cargo test --test planted_bugs -- --nocapture` shows them.
 
 mod bugs;
+mod plant;
 
 use bugs::{BUGS, Bug, COPY_BUGS};
+use plant::planted;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::thread;
 
 /// A bug that lives through this many windows, or materializations, was not caught.
@@ -46,62 +50,39 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// The copy of the core that bugs are planted into: one crate, so that its dependencies compile once.
-struct Copy {
-    folder: PathBuf,
-}
-
-impl Copy {
-    fn new() -> Self {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("planted");
-        let _ = std::fs::remove_dir_all(folder.join("src"));
-        for source in SOURCES {
-            copy(&project().join("src").join(source), &folder.join("src").join(source));
-        }
-        std::fs::write(folder.join("Cargo.toml"), include_str!("core.toml")).unwrap();
-        std::fs::write(folder.join("src/main.rs"), include_str!("core.rs")).unwrap();
-        copy(&project().join("Cargo.lock"), &folder.join("Cargo.lock"));
-        std::fs::create_dir_all(folder.join("bin")).unwrap();
-        Self { folder }
+/// The core and the simulation with every bug in them, compiled; which one acts is chosen by its number.
+fn build() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("planted");
+    let _ = std::fs::remove_dir_all(folder.join("src"));
+    for source in SOURCES {
+        copy(&project().join("src").join(source), &folder.join("src").join(source));
     }
-
-    /// Compiles the copy with these edits in it, and takes them out again.
-    fn build(&self, name: &str, edits: &[bugs::Edit]) -> PathBuf {
-        let originals: Vec<(PathBuf, String)> = edits.iter().map(|edit| self.plant(name, edit)).collect();
-        let built = Command::new(env!("CARGO"))
-            .args(["build", "--quiet", "--offline", "--manifest-path"])
-            .arg(self.folder.join("Cargo.toml"))
-            .arg("--target-dir")
-            .arg(self.folder.join("target"))
-            .env_remove("RUSTFLAGS")
-            .output()
-            .unwrap();
-        assert!(built.status.success(), "{name}: {}", String::from_utf8_lossy(&built.stderr));
-        for (path, text) in originals.into_iter().rev() {
-            std::fs::write(path, text).unwrap();
-        }
-        let binary = self.folder.join("bin").join(name.replace(|letter: char| !letter.is_alphanumeric(), "-"));
-        std::fs::copy(self.folder.join("target/debug/stillpoint-core"), &binary).unwrap();
-        binary
-    }
-
-    fn plant(&self, name: &str, (file, from, to): &bugs::Edit) -> (PathBuf, String) {
-        let path = self.folder.join("src").join(file);
+    let bugs: Vec<(usize, &Bug)> = (1..).zip(BUGS.iter().chain(COPY_BUGS)).collect();
+    let files: BTreeSet<&str> = bugs.iter().flat_map(|(_, bug)| bug.edits).map(|edit| edit.0).collect();
+    for file in files {
+        let path = folder.join("src").join(file);
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            text.matches(from).count(),
-            1,
-            "{name}: the code has drifted away from this bug: {from:?} in {file}"
-        );
-        std::fs::write(&path, text.replace(from, to)).unwrap();
-        (path, text)
+        std::fs::write(path, planted(file, &text, &bugs)).unwrap();
     }
+    std::fs::write(folder.join("Cargo.toml"), include_str!("core.toml")).unwrap();
+    std::fs::write(folder.join("src/main.rs"), include_str!("core.rs")).unwrap();
+    copy(&project().join("Cargo.lock"), &folder.join("Cargo.lock"));
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--offline", "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(folder.join("target"))
+        .env_remove("RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    folder.join("target/debug/stillpoint-core")
 }
 
-/// The first seed that a check objected to, and the objection.
-fn first_objection(binary: &Path, which: &str, seeds: u64) -> Option<(u64, String)> {
-    let output = Command::new(binary).args([which, "0", &seeds.to_string()]).output().unwrap();
-    assert!(output.status.success(), "{binary:?} ended with {}", output.status);
+/// The first seed that a check objected to with that bug in the core, and the objection; bug 0 is none.
+fn first_objection(binary: &Path, which: &str, seeds: u64, bug: usize) -> Option<(u64, String)> {
+    let output = Command::new(binary).args([which, "0", &seeds.to_string(), &bug.to_string()]).output().unwrap();
+    assert!(output.status.success(), "bug {bug} of {binary:?} ended with {}", output.status);
     let text = String::from_utf8(output.stdout).unwrap();
     let (seed, violation) = text.trim().split_once(' ')?;
     Some((seed.parse().unwrap(), violation.to_owned()))
@@ -109,34 +90,41 @@ fn first_objection(binary: &Path, which: &str, seeds: u64) -> Option<(u64, Strin
 
 #[test]
 fn every_planted_bug_is_caught_and_the_code_without_them_is_not() {
-    let copy = Copy::new();
-    let clean = copy.build("without a bug", &[]);
-    for (which, bugs) in [("windows", BUGS), ("copies", COPY_BUGS)] {
-        let slowest = slowest_catch(&copy, which, bugs);
-        assert_eq!(first_objection(&clean, which, slowest), None, "the code without a planted bug");
+    let binary = build();
+    let all_are_caught = |which: &str, bugs: &[Bug], first: usize| {
+        let slowest = slowest_catch(&binary, which, bugs, first);
+        assert_eq!(first_objection(&binary, which, slowest, 0), None, "the code without a planted bug");
         println!("{} bugs of {which}, each caught; without one, {slowest} seeds keep every promise", bugs.len());
-    }
+    };
+    // Both end with long runs of one process each.
+    thread::scope(|scope| {
+        scope.spawn(|| all_are_caught("windows", BUGS, 1));
+        scope.spawn(|| all_are_caught("copies", COPY_BUGS, 1 + BUGS.len()));
+    });
 }
 
 /// How many seeds the bug took that was the hardest to catch; all have to be.
-fn slowest_catch(copy: &Copy, which: &'static str, bugs: &'static [Bug]) -> u64 {
-    let mut slowest = 0;
-    let mut survivors = Vec::new();
-    let mut running = Vec::new();
-    // One compiles while another runs.
-    for Bug { name, edits } in bugs {
-        let binary = copy.build(name, edits);
-        running.push((name, thread::spawn(move || first_objection(&binary, which, MOST_SEEDS))));
-    }
-    for (name, run) in running {
-        match run.join().unwrap() {
-            Some((seed, violation)) => {
-                println!("{name}: caught at seed {seed}: {violation}");
-                slowest = slowest.max(seed + 1);
+fn slowest_catch(binary: &Path, which: &str, bugs: &[Bug], first: usize) -> u64 {
+    let left = Mutex::new((first..).zip(bugs));
+    let ended = Mutex::new((0, Vec::new()));
+    let work = || {
+        loop {
+            let next = left.lock().unwrap().next();
+            let Some((number, bug)) = next else { return };
+            let objection = first_objection(binary, which, MOST_SEEDS, number);
+            let (slowest, survivors) = &mut *ended.lock().unwrap();
+            match objection {
+                Some((seed, violation)) => {
+                    println!("{}: caught at seed {seed}: {violation}", bug.name);
+                    *slowest = (seed + 1).max(*slowest);
+                }
+                None => survivors.push(bug.name),
             }
-            None => survivors.push(name),
         }
-    }
+    };
+    let workers = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+    let (slowest, survivors) = ended.into_inner().unwrap();
     assert!(survivors.is_empty(), "not caught in {MOST_SEEDS} seeds of {which}: {survivors:#?}");
     slowest
 }
