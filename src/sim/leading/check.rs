@@ -12,12 +12,12 @@ use std::time::Duration;
 impl World {
     /// What a replica believes of its leadership has changed: no two may trust theirs at one moment. A person who
     /// writes over the lease can bring it about.
-    pub(super) fn check_trust(&mut self, process: usize) {
+    pub(super) fn check_trust(&mut self, process: usize, newly: bool) {
         let leads = |index: &usize| self.processes[*index].leads(self.now);
         if !leads(&process) || !(0..self.processes.len()).any(|other| other != process && leads(&other)) {
             return;
         }
-        self.report.two_leaders += 1;
+        self.report.two_leaders += u32::from(newly);
         if !self.forced() {
             self.object(format!("p{process} and another replica trust at one moment that they lead"));
         }
@@ -32,7 +32,7 @@ impl World {
                 return self.object(format!("slot {slot} runs again, although a window of it is consistent"));
             }
         }
-        if !self.processes[process].idle() {
+        if !self.processes[process].drives.is_empty() {
             return self.object("a group is in two windows of one epoch");
         }
         let beside = |index: usize| {

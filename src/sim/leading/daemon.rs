@@ -327,7 +327,7 @@ impl World {
                 },
             );
         }
-        if !self.processes[process].drives.is_empty() || !self.processes[process].openers.is_empty() {
+        if !self.processes[process].idle() {
             return self.wait(process, REFUSED_RETRY, Next::Attempt { slot, discarded, begun });
         }
         let drive = self.begin(process, slot);

@@ -62,8 +62,9 @@ impl World {
         }
         keeper.led |= until.is_some();
         if keeper.until != until {
+            let newly = keeper.until.is_none_or(|until| until <= now);
             keeper.until = until;
-            self.check_trust(process);
+            self.check_trust(process, newly);
             for drive in &self.processes[process].drives {
                 let drive = &mut self.drives[*drive];
                 // What a dead process left is opened whoever leads.
