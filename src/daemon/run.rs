@@ -378,7 +378,7 @@ pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
     let concluded = async {
         for handle in &handles {
             let mut handle = handle.clone();
-            handle.concluded().await;
+            handle.decided().await;
             // The verdict may wait for a disk that never comes back; the intent says enough to the next start.
             let _ = tokio::time::timeout(Duration::from_secs(3), handle.finished()).await;
         }

@@ -40,6 +40,22 @@ pub struct Ask {
     pub deadline: Duration,
 }
 
+/// The record of a lease that is not there: someone may have deleted it while its holder still trusts it.
+pub const ABSENT: &str = "absent";
+
+impl Ask {
+    /// Whether the lease may be taken by `me`: it is this replica's, free, or was watched to run out. `holder` is who
+    /// holds it, empty for nobody; none: it is not there.
+    #[must_use]
+    pub fn may_take(&self, me: &str, holder: Option<&str>, record: &str) -> bool {
+        let ran_out = self.over.as_deref() == Some(record);
+        match holder {
+            None => ran_out || self.leads,
+            Some(holder) => holder == me || holder.is_empty() || ran_out,
+        }
+    }
+}
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
