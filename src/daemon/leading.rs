@@ -60,10 +60,8 @@ pub(super) async fn show(leadership: Leadership, metrics: Arc<Metrics>, health: 
 
 /// Opens what stands on the lease of a predecessor's windows and is not in the catalog, which a failover of its database
 /// may have lost; and strikes what has ended. What the catalog knows recovery opens.
-pub(super) async fn settle(service: Service) {
-    let leadership = service.engine.leadership.clone();
-    leadership.won().await;
-    for intent in leadership.inherited().0.into_values() {
+pub(super) fn settle(service: &Service) {
+    for intent in service.engine.leadership.inherited().0.into_values() {
         let recovered = service.engine.windows().into_iter().find(|handle| handle.window == intent.window);
         let opened = recovered.is_none().then(|| service.engine.open_inherited(intent.clone()));
         tokio::spawn(settle_one(service.clone(), intent, recovered, opened));

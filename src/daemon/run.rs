@@ -109,6 +109,8 @@ impl Candidate {
             Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
             Err(error) => {
                 let rescued = rescue(finder, leadership, signals).await;
+                // Another replica may have better luck.
+                leadership.release().await;
                 let error = anyhow::Error::from(error);
                 return Err(match rescued {
                     Ok(()) => error,
@@ -185,7 +187,6 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
         Ok(()) => {
             tasks.spawn(weigh(service.clone()));
             tasks.spawn(closed::tell_for_ever(service.clone()));
-            tokio::spawn(leading::settle(service.clone()));
             let (begun, health) = (service.clone(), health.clone());
             let work = tasks.spawn(async move {
                 let catalog = begun.engine.catalog.clone();
@@ -284,6 +285,7 @@ async fn begin(
         return None;
     }
     service.engine.leadership.won().await;
+    leading::settle(service);
     let config = service.engine.config();
     while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
