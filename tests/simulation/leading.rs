@@ -156,6 +156,12 @@ mod pinned {
         [0, 3_314].map(|seed| run(&Setup::seeded(seed)));
     }
 
+    /// It stood behind another of its group in a catalog that had gone back.
+    #[test]
+    fn a_window_that_is_opened_without_its_journal_stands_on_the_lease_until_it_is_open() {
+        run(&Setup::seeded(74_811));
+    }
+
     /// Two replicas had last seen no lease before they lost sight of it for long; one made it, and a person deleted it.
     #[test]
     fn a_lease_that_was_not_looked_at_for_a_while_is_not_known_to_have_been_away() {

@@ -118,7 +118,7 @@ impl World {
         if !listed && !self.deleted {
             self.object("a pause leaves without its intent on the lease");
         }
-        if self.queue.iter().any(another) {
+        if !self.unwritten() && self.queue.iter().any(another) {
             self.object("a pause leaves while one of another process is still on its way");
         }
     }
