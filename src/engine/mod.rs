@@ -359,8 +359,12 @@ impl Engine {
 
     async fn opened_inherited(&self, intent: &Intent) -> Result<(), CatalogError> {
         let Intent { window, group, .. } = intent;
-        if self.catalog.window(window).await?.is_none() {
-            tracing::error!(%window, %group, "it stands on the lease, and the catalog has lost it; it is opened");
+        let known = self.catalog.window(window).await?;
+        // One that is behind another of its group in the catalog is being opened without its journal; it ends later.
+        if known.as_ref().is_none_or(|row| row.verdict.is_none()) {
+            if known.is_none() {
+                tracing::error!(%window, %group, "it stands on the lease, and the catalog has lost it; it is opened");
+            }
             let finder = self.finder();
             open_listed(&finder, intent, &Unopened::default(), |line| tracing::warn!(%window, "{line}")).await;
         }

@@ -73,8 +73,8 @@ pub const LEADER_BUGS: &[Bug] = &[
         name: "what stands on the lease and not in the catalog is struck without being opened",
         edits: &[(
             DAEMON,
-            "(false, false) => self.open_listed(process, window, true),",
-            "(false, false) => self.strike_listed(process, window),",
+            "(false, None, None) => self.open_listed(process, window, true),",
+            "(false, None, None) => self.strike_listed(process, window),",
         )],
     },
     Bug {

@@ -115,10 +115,10 @@ impl World {
         if !open && !self.lost_changes {
             self.object("a pause leaves without a durable intent that is open");
         }
-        if !listed && self.deletions == 0 {
+        if !listed && !self.deleted {
             self.object("a pause leaves without its intent on the lease");
         }
-        if self.queue.iter().any(another) {
+        if !self.unwritten() && self.queue.iter().any(another) {
             self.object("a pause leaves while one of another process is still on its way");
         }
     }
@@ -130,14 +130,14 @@ impl World {
     }
 
     /// A person may have brought two leaders about: by a lease that nobody holds, written over the one that is there; or
-    /// by deleting it twice, if that was made anew between two looks at it.
+    /// by deleting one that not all had seen since it was made.
     const fn forced(&self) -> bool {
-        self.overwritten || self.deletions > 1
+        self.overwritten || self.deleted_soon
     }
 
     /// Neither the lease nor the catalog has it any more.
     const fn unwritten(&self) -> bool {
-        self.lost_changes && self.deletions > 0
+        self.lost_changes && self.deleted
     }
 
     /// A process led beside another, or was stopped while it sent a pause: what it then closes, the protocol cannot

@@ -238,10 +238,14 @@ impl World {
         let inherited = self.processes[process].keeper.inherited.clone().unwrap_or_default();
         for window in inherited {
             let runs = self.processes[process].drives.iter().any(|drive| self.drives[*drive].window_id == window);
-            match (runs, self.catalog.windows.contains_key(&window)) {
-                (true, _) => {}
-                (false, true) => self.strike_listed(process, window),
-                (false, false) => self.open_listed(process, window, true),
+            let verdict = self.verdict(window);
+            let openers = &mut self.processes[process].openers;
+            let opener = openers.iter_mut().find(|opener| opener.window == window);
+            match (runs, verdict, opener) {
+                (true, ..) => {}
+                (false, Some(_), _) => self.strike_listed(process, window),
+                (false, None, Some(opener)) => opener.strikes = true,
+                (false, None, None) => self.open_listed(process, window, true),
             }
         }
     }

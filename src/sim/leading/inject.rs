@@ -76,8 +76,10 @@ impl World {
                 self.armed.lease = Some(fault)
             }
             Fault::LeaseDeleted => {
+                let all_looked = (self.terms.retry + self.terms.deadline()).mul_f64(1.1);
+                self.deleted = true;
+                self.deleted_soon |= self.server.lease.is_some() && self.now < self.made + all_looked;
                 self.server.lease = None;
-                self.deletions += 1;
             }
             Fault::LeaseEmptied => {
                 self.overwritten = true;

@@ -106,10 +106,11 @@ impl World {
             }
             Errand::Put { asked, put, fault } => {
                 let stands = put.listed.clone();
-                let before = self.server.lease.as_ref().map(|lease| lease.listed.clone()).unwrap_or_default();
+                let before = self.server.lease.as_ref().map(|lease| lease.listed.clone());
                 let written = self.server.put(put);
                 if written {
-                    self.check_struck(&before, &stands);
+                    self.made = before.as_ref().map_or(self.now, |_| self.made);
+                    self.check_struck(&before.unwrap_or_default(), &stands);
                 }
                 let lies = fault == Some(Fault::LeaseLies);
                 let answer =

@@ -58,6 +58,7 @@ pub(super) fn drive_of(id: u64) -> Option<usize> {
 impl World {
     /// A request leaves now; `late`: its bytes do only after so long.
     pub(super) fn send(&mut self, mut arriving: Arriving, line: Line, drain: Duration, late: Option<Duration>) {
+        arriving.late = late.is_some();
         let Armed { message, .. } = &mut self.armed;
         let fault = message.take();
         let Arriving { sender, member, .. } = arriving;
@@ -84,7 +85,6 @@ impl World {
             Some(Fault::LostReply) => arriving.mute = true,
             _ => {}
         }
-        arriving.late = late.is_some();
         self.schedule(travel, Happening::Arrive(arriving));
     }
 

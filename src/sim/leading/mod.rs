@@ -68,7 +68,7 @@ pub struct Report {
     /// How often a replica led.
     pub terms: u32,
     /// How often a second replica trusted that it led, after a person had written over the lease, or
-    /// deleted it a second time between two looks at it.
+    /// deleted it before all had seen that it was there.
     pub two_leaders: u32,
     /// Someone else's reopen and reclose that no look could see.
     pub foreign_flaps: u32,
@@ -216,8 +216,11 @@ pub struct World {
     armed: Armed,
     /// When the last effect of a fault is over.
     calm: Duration,
-    /// How often a person deleted the lease, and whether one wrote over it.
-    deletions: u32,
+    /// A person deleted the lease; soon after it was made; wrote over it.
+    deleted: bool,
+    deleted_soon: bool,
+    /// When the lease was made last.
+    made: Duration,
     overwritten: bool,
     /// A failover lost changes of the catalog.
     lost_changes: bool,
@@ -269,7 +272,9 @@ impl World {
             faulty: !setup.faults.is_empty(),
             armed: Armed::default(),
             calm: Duration::ZERO,
-            deletions: 0,
+            deleted: false,
+            deleted_soon: false,
+            made: Duration::ZERO,
             overwritten: false,
             lost_changes: false,
             died: None,
