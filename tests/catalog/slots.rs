@@ -37,7 +37,7 @@ async fn a_slot_that_a_window_was_begun_for_never_starts_though_its_own_row_is_l
         assert!(catalog.start_slot("other", at(0)).await.unwrap());
         let early = Reason::new(Code::Slept, "the clock was wrong");
         assert!(catalog.miss_slot("payments", at(120), &early).await.unwrap());
-        assert!(catalog.plan_slot("payments", at(120)).await.unwrap());
+        assert!(catalog.plan_slot("payments", at(120), "hourly").await.unwrap());
         assert!(catalog.start_slot("payments", at(120)).await.unwrap(), "one that was missed has no window");
     }
 }

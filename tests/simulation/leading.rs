@@ -135,25 +135,33 @@ mod pinned {
     /// A failover lost that the slot had begun, and not its window: the next leader ran the slot once more.
     #[test]
     fn a_slot_with_a_window_does_not_run_again_although_its_row_is_lost() {
-        [7_588, 12_750, 17_836].map(|seed| run(&Setup::seeded(seed)));
+        for seed in [7_588, 12_750, 17_836] {
+            run(&Setup::seeded(seed));
+        }
     }
 
     /// The catalog was another's, or had gone back, and the daemon renewed its lease for ever.
     #[test]
     fn a_leader_that_the_catalog_has_no_place_for_lets_others_lead() {
-        [9, 26, 37, 281].map(|seed| run(&Setup::seeded(seed)));
+        for seed in [9, 26, 37, 281] {
+            run(&Setup::seeded(seed));
+        }
     }
 
     /// It waited for a verdict that could not be written.
     #[test]
     fn a_daemon_that_ends_waits_for_no_good_verdict_that_cannot_be_written() {
-        [9, 836, 2_655].map(|seed| run(&Setup::seeded(seed)));
+        for seed in [9, 836, 2_655] {
+            run(&Setup::seeded(seed));
+        }
     }
 
     /// It was opened beside the next window of its group, while a pause of the dead daemon was still on its way.
     #[test]
     fn a_group_waits_for_what_is_opened_by_the_lease_alone() {
-        [0, 3_314].map(|seed| run(&Setup::seeded(seed)));
+        for seed in [0, 3_314] {
+            run(&Setup::seeded(seed));
+        }
     }
 
     /// It stood behind another of its group in a catalog that had gone back.
