@@ -137,10 +137,16 @@ async fn fan_out(clients: &[AdminClient<Channel>], members: &Members) -> Closed 
 
 /// An engine with a new catalog, and one group over these clusters.
 pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engine, Group) {
+    let group = group("bench", clusters);
+    (engine_of(BTreeMap::from([("bench".to_owned(), group.clone())]), folder).await, group)
+}
+
+/// A group over these clusters.
+pub fn group(name: &str, clusters: BTreeMap<String, Cluster>) -> Group {
     let hold = Duration::from_secs(2);
     let window = WindowSettings { hold, drain: Duration::from_secs(10), max_pause: Duration::from_secs(20) };
-    let group = Group {
-        name: "bench".to_owned(),
+    Group {
+        name: name.to_owned(),
         schedule: None,
         objective: None,
         window,
@@ -151,7 +157,11 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
         stores: BTreeMap::new(),
         keep: stillpoint::config::Keep::default(),
         heartbeat: None,
-    };
+    }
+}
+
+/// An engine with a new catalog, and these groups.
+pub async fn engine_of(groups: BTreeMap<String, Group>, folder: &Path) -> Engine {
     let path = folder.join("catalog.db");
     let daemon = Daemon {
         leadership: None,
@@ -163,12 +173,11 @@ pub async fn engine(clusters: BTreeMap<String, Cluster>, folder: &Path) -> (Engi
         ignore: Vec::new(),
         history: None,
     };
-    let groups = BTreeMap::from([("bench".to_owned(), group.clone())]);
     let catalog = Catalog::open(&path.into()).await.expect("a catalog");
     let (clock, config) = (Clock::start(), Arc::new(Config { daemon, groups, webhooks: BTreeMap::new() }));
     let metrics = Arc::new(Metrics::new("bench", clock.now().wall).expect("metrics"));
     let finder = Finder::new(config).expect("a finder");
-    (Engine::new(clock, catalog, metrics, finder, Leadership::alone()), group)
+    Engine::new(clock, catalog, metrics, finder, Leadership::alone())
 }
 
 /// A whole window: journal, checks, hold, verdict.

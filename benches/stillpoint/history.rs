@@ -57,6 +57,13 @@ async fn make(place: &CatalogPlace) {
     for (number, event) in (0..).zip(consistent()) {
         catalog.append("template", number, &event).await.expect("an append");
     }
+    // The newest have journals of their own, which a start looks at.
+    for index in 0..60 {
+        let name = format!("newer-{index}");
+        for (number, event) in (0..).zip(journal(&name)) {
+            catalog.append(&name, number, &event).await.expect("an append");
+        }
+    }
     catalog.close().await.expect("it closes");
     let mut connection = raw(place).await;
     const NUMBERS: &str =

@@ -7,6 +7,7 @@
 
 mod appends;
 mod fan_out;
+mod groups;
 mod history;
 mod kubernetes;
 mod members;
@@ -40,6 +41,9 @@ fn main() {
     let mut table = Table::new();
     if wanted("fan-out") {
         fan_out::measure(&mut table);
+    }
+    if wanted("groups") {
+        groups::measure(&mut table);
     }
     if wanted("start") {
         program::start_after_kill(&mut table);

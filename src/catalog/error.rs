@@ -131,6 +131,13 @@ pub enum AppendError {
 }
 
 impl AppendError {
+    /// Whether this process can never append it: the catalog is another's, or has gone back to before what it builds on
+    /// (an asynchronous standby took over).
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Fenced { .. } | Self::Conflict { .. } | Self::OutOfOrder { .. } | Self::Illegal { .. })
+    }
+
     /// Whether the event may have landed, or may still land.
     #[must_use]
     pub const fn outcome_unknown(&self) -> bool {

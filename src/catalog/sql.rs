@@ -107,8 +107,11 @@ pub(super) const PLANNED_BY: &str = "SELECT schedule FROM plans WHERE group_name
 pub(super) const PLANNED_BY_NONE: &str = "DELETE FROM plans WHERE group_name = $1";
 pub(super) const UNPLAN_OTHERS: &str = "DELETE FROM slots WHERE group_name = $1 AND slot <> $2 AND state = 'planned'";
 pub(super) const UNPLAN_SLOTS: &str = "DELETE FROM slots WHERE group_name = $1 AND state = 'planned' AND slot > $2";
+/// A failover to a copy that has not got the last changes can lose the slot's row after its window was written.
 pub(super) const START_SLOT: &str = "INSERT INTO slots (group_name, slot, state, attempts, epoch) \
-     VALUES ($1, $2, 'running', 1, $3) \
+     SELECT CAST($1 AS TEXT), CAST($2 AS BIGINT), 'running', 1, CAST($3 AS BIGINT) WHERE NOT EXISTS (SELECT 1 FROM windows \
+     WHERE windows.group_name = $1 AND windows.slot = $2 \
+     AND (windows.verdict IS NULL OR windows.verdict NOT IN ('missed', 'skipped'))) \
      ON CONFLICT (group_name, slot) DO UPDATE SET state = 'running', attempts = 1, epoch = excluded.epoch \
      WHERE slots.state = 'planned'";
 pub(super) const COUNT_ATTEMPT: &str = "UPDATE slots SET attempts = attempts + 1, epoch = $3 \

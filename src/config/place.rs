@@ -5,6 +5,7 @@ use super::names;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 const EXPECTED: &str = "sqlite:// and an absolute path, such as sqlite:///var/lib/stillpoint/catalog.db, or a database of \
     PostgreSQL, such as postgres://stillpoint@db.example:5432/stillpoint";
@@ -80,12 +81,12 @@ impl fmt::Display for CatalogPlace {
 /// A database of PostgreSQL: scheme, host (or a socket's folder) and database are there, and every parameter is one
 /// that the driver knows.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PostgresUrl(pub(super) url::Url);
+pub struct PostgresUrl(Arc<url::Url>);
 
 impl PostgresUrl {
     /// All of it, with the password if it has one: nothing that anybody reads.
     #[must_use]
-    pub const fn secret(&self) -> &url::Url {
+    pub fn secret(&self) -> &url::Url {
         &self.0
     }
 }
@@ -155,7 +156,7 @@ fn postgres(text: &str) -> Result<PostgresUrl, Wrong> {
     match url.path().trim_start_matches('/') {
         "" => Err(wrong("has no database")),
         path if path.contains('/') => Err(wrong("has more than a database's name behind the host")),
-        _ => Ok(PostgresUrl(url)),
+        _ => Ok(PostgresUrl(Arc::new(url))),
     }
 }
 
@@ -217,7 +218,7 @@ mod tests {
 
     #[test]
     fn nothing_that_is_printed_has_the_password() {
-        let url = PostgresUrl(url::Url::parse("postgres://me:hunter2@db/x").unwrap());
+        let url = PostgresUrl(Arc::new(url::Url::parse("postgres://me:hunter2@db/x").unwrap()));
         let place = CatalogPlace::Postgres(url.clone());
         for told in [format!("{url}"), format!("{url:?}"), format!("{place}"), format!("{place:?}")] {
             assert!(told.contains("me:***@db/x") && !told.contains("hunter2"), "{told}");

@@ -111,6 +111,9 @@ impl Slots<'_> {
     async fn catalog_failed(&self, error: &CatalogError) {
         self.service.engine.metrics.catalog_failed();
         tracing::error!(group = %self.group.name, "keep the schedule in the catalog: {error}");
+        if matches!(error, CatalogError::Fenced { .. }) {
+            self.service.engine.leadership.resign(error.to_string());
+        }
         tokio::time::sleep(CATALOG_RETRY).await;
     }
 

@@ -4,7 +4,7 @@ use super::Service;
 use crate::catalog::{CatalogError, LeaseRow};
 use crate::clock::Clock;
 use crate::config::{CatalogPlace, Config};
-use crate::engine::{Finder, Unopened, open_listed};
+use crate::engine::{Finder, Handle, Unopened, open_listed};
 use crate::kubernetes::{Claim, LeaderLease};
 use crate::leadership::{Intent, Leadership, Record};
 use crate::observe::{Health, Metrics};
@@ -60,29 +60,32 @@ pub(super) async fn show(leadership: Leadership, metrics: Arc<Metrics>, health: 
 
 /// Opens what stands on the lease of a predecessor's windows and is not in the catalog, which a failover of its database
 /// may have lost; and strikes what has ended. What the catalog knows recovery opens.
-pub(super) async fn settle(service: Service) {
-    let leadership = service.engine.leadership.clone();
-    leadership.won().await;
-    for intent in leadership.inherited().0.into_values() {
-        let service = service.clone();
-        tokio::spawn(async move { settle_one(&service, &intent).await });
+pub(super) fn settle(service: &Service) {
+    for intent in service.engine.leadership.inherited().0.into_values() {
+        let recovered = service.engine.windows().into_iter().find(|handle| handle.window == intent.window);
+        let opened = recovered.is_none().then(|| service.engine.open_inherited(intent.clone()));
+        tokio::spawn(settle_one(service.clone(), intent, recovered, opened));
     }
 }
 
-async fn settle_one(service: &Service, intent: &Intent) {
+async fn settle_one(
+    service: Service,
+    intent: Intent,
+    recovered: Option<Handle>,
+    opened: Option<impl Future<Output = Result<(), CatalogError>>>,
+) {
     let window = &intent.window;
-    let known = loop {
-        match known(service, window).await {
-            Ok(known) => break known,
-            Err(error) => {
-                tracing::error!(%window, "look for a window that stands on the lease: {error}");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
+    if let Some(mut handle) = recovered {
+        handle.finished().await;
+    }
+    let mut settled = match opened {
+        Some(opened) => opened.await,
+        None => Ok(()),
     };
-    if !known {
-        tracing::error!(%window, group = %intent.group, "it stands on the lease, and the catalog has lost it; it is opened");
-        open(&service.engine.finder(), intent, &Unopened::default()).await;
+    while let Err(error) = settled {
+        tracing::error!(%window, "look for a window that stands on the lease: {error}");
+        tokio::time::sleep(RETRY).await;
+        settled = service.engine.open_inherited(intent.clone()).await;
     }
     service.engine.leadership.strike(window);
 }
@@ -90,13 +93,4 @@ async fn settle_one(service: &Service, intent: &Intent) {
 /// Opens one window by what stands on the lease.
 pub(super) async fn open(finder: &Finder, intent: &Intent, left: &Unopened) {
     open_listed(finder, intent, left, |line| tracing::warn!(window = %intent.window, "{line}")).await;
-}
-
-/// Whether the catalog knows the window; one that is being recovered is waited for.
-async fn known(service: &Service, window: &str) -> Result<bool, CatalogError> {
-    let running = service.engine.windows().into_iter().find(|handle| handle.window == window);
-    if let Some(mut handle) = running {
-        handle.finished().await;
-    }
-    Ok(service.engine.catalog.window(window).await?.is_some())
 }

@@ -109,6 +109,8 @@ impl Candidate {
             Err(OpenError::InUse { path, pid }) => return Err(OpenError::InUse { path, pid }.into()),
             Err(error) => {
                 let rescued = rescue(finder, leadership, signals).await;
+                // Another replica may have better luck.
+                leadership.release().await;
                 let error = anyhow::Error::from(error);
                 return Err(match rescued {
                     Ok(()) => error,
@@ -185,7 +187,6 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
         Ok(()) => {
             tasks.spawn(weigh(service.clone()));
             tasks.spawn(closed::tell_for_ever(service.clone()));
-            tokio::spawn(leading::settle(service.clone()));
             let (begun, health) = (service.clone(), health.clone());
             let work = tasks.spawn(async move {
                 let catalog = begun.engine.catalog.clone();
@@ -284,6 +285,7 @@ async fn begin(
         return None;
     }
     service.engine.leadership.won().await;
+    leading::settle(service);
     let config = service.engine.config();
     while let Err(error) = &seeded {
         health.unready(CATALOG, error.to_string());
@@ -378,7 +380,7 @@ pub async fn stop(service: &Service, signals: &mut Signals) -> Ending {
     let concluded = async {
         for handle in &handles {
             let mut handle = handle.clone();
-            handle.concluded().await;
+            handle.decided().await;
             // The verdict may wait for a disk that never comes back; the intent says enough to the next start.
             let _ = tokio::time::timeout(Duration::from_secs(3), handle.finished()).await;
         }

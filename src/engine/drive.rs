@@ -128,6 +128,12 @@ impl Drive {
                     let appended = async {
                         let appended = catalog.append(&name, number, &event).await;
                         metrics.catalog_appended(clock.now().mono.saturating_sub(begun));
+                        if let Err(error) = &appended
+                            && error.is_final()
+                        {
+                            // Whoever leads next goes on from what the catalog holds.
+                            leadership.resign(error.to_string());
+                        }
                         appended
                     };
                     // No pause leaves before its intent stands in both places.

@@ -20,10 +20,10 @@ use crate::catalog::{Catalog, CatalogError, OpenWindow};
 use crate::config::{Config, Group};
 use crate::domain::{Code, PAUSE_MARGIN, Reason, StoreClock, Trigger};
 use crate::kubernetes::Depth;
-use crate::leadership::Leadership;
+use crate::leadership::{Intent, Leadership};
 use crate::observe::Metrics;
 use crate::scalar::AdminClient;
-use crate::window::{Input, Plan, Window};
+use crate::window::{Input, Plan, State, Window};
 use drive::Drive;
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -66,6 +66,11 @@ impl Handle {
     /// Waits until the verdict is known and every member is done.
     pub async fn concluded(&mut self) -> Status {
         self.wait(Status::concluded).await
+    }
+
+    /// Waits until every member is done and the verdict is decided: that it is durable may take for ever.
+    pub async fn decided(&mut self) -> Status {
+        self.wait(|status| status.concluded() || status.state == Some(State::Concluding)).await
     }
 
     /// Waits until the verdict is durable.
@@ -336,6 +341,34 @@ impl Engine {
             }
         });
         handle
+    }
+
+    /// Opens a window by what stands on the lease, where the catalog has lost it. To be asked before anything else is
+    /// begun: a group waits until nothing of its window can land any more, and what the catalog knows is left to recovery.
+    pub fn open_inherited(&self, intent: Intent) -> impl Future<Output = Result<(), CatalogError>> + Send + use<> {
+        let reserved = self.reserve(&intent.group, intent.window.clone()).ok();
+        let engine = self.clone();
+        async move {
+            let opened = engine.opened_inherited(&intent).await;
+            if reserved.is_some() {
+                engine.running().windows.remove(&intent.group);
+            }
+            opened
+        }
+    }
+
+    async fn opened_inherited(&self, intent: &Intent) -> Result<(), CatalogError> {
+        let Intent { window, group, .. } = intent;
+        let known = self.catalog.window(window).await?;
+        // One that is behind another of its group in the catalog is being opened without its journal; it ends later.
+        if known.as_ref().is_none_or(|row| row.verdict.is_none()) {
+            if known.is_none() {
+                tracing::error!(%window, %group, "it stands on the lease, and the catalog has lost it; it is opened");
+            }
+            let finder = self.finder();
+            open_listed(&finder, intent, &Unopened::default(), |line| tracing::warn!(%window, "{line}")).await;
+        }
+        Ok(())
     }
 
     /// The window that the group is in.

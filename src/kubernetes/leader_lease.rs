@@ -4,7 +4,7 @@ use super::Kubernetes;
 use super::client::{Ground, Problem};
 use crate::clock;
 use crate::config::Namespace;
-use crate::leadership::{Ask, Taken, Terms};
+use crate::leadership::{ABSENT, Ask, Taken, Terms};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::{Api, PostParams};
@@ -12,8 +12,6 @@ use std::time::Duration;
 
 /// The annotation with the windows that may have closed members, as JSON.
 pub const OPEN_WINDOWS: &str = "stillpoint.scalar-labs.com/open-windows";
-/// The record of a Lease that is not there: someone may have deleted it while its holder still trusts it.
-const ABSENT: &str = "absent";
 
 /// Who may take the Lease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,13 +77,13 @@ impl LeaderLease {
         Ok((Taken::Ours, stands))
     }
 
-    /// Whether it is this replica's, free, or was watched to run out.
+    /// Whether it may be taken; by a guard only while windows stand on it.
     fn may_take(&self, ask: &Ask, found: Option<&Lease>, record: &str, stands: Option<&str>) -> bool {
-        let ran_out = ask.over.as_deref() == Some(record);
-        let Some(lease) = found else { return (ran_out || ask.leads) && self.claim == Claim::Lead };
-        let holder = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).unwrap_or_default();
+        let holder = found.map(|lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()));
+        let holder = holder.map(Option::unwrap_or_default);
+        let ours = holder == Some(&self.holder);
         let wanted = self.claim == Claim::Lead || stands.is_some_and(|text| !matches!(text, "" | "[]"));
-        holder == self.holder || wanted && (holder.is_empty() || ran_out)
+        (ours || wanted) && ask.may_take(&self.holder, holder, record)
     }
 
     /// Lets it go, if it is this replica's. `posted` is as for [`LeaderLease::ask`].

@@ -40,6 +40,22 @@ pub struct Ask {
     pub deadline: Duration,
 }
 
+/// The record of a lease that is not there: someone may have deleted it while its holder still trusts it.
+pub const ABSENT: &str = "absent";
+
+impl Ask {
+    /// Whether the lease may be taken by `me`: it is this replica's, free, or was watched to run out. `holder` is who
+    /// holds it, empty for nobody; none: it is not there.
+    #[must_use]
+    pub fn may_take(&self, me: &str, holder: Option<&str>, record: &str) -> bool {
+        let ran_out = self.over.as_deref() == Some(record);
+        match holder {
+            None => ran_out || self.leads,
+            Some(holder) => holder == me || holder.is_empty() || ran_out,
+        }
+    }
+}
+
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Taken {
@@ -57,6 +73,8 @@ struct Seen {
     holder: String,
     record: String,
     since: Duration,
+    /// When it was last seen.
+    last: Duration,
     lasts: Duration,
 }
 
@@ -100,6 +118,9 @@ impl Election {
         if self.flight.is_some() || now < self.next {
             return None;
         }
+        let unwatched = |seen: &Seen| now > seen.last + self.terms.retry + self.terms.deadline();
+        // One that is not there looks the same when it was made and deleted since the last look.
+        self.seen = self.seen.take().filter(|seen| seen.record != ABSENT || !unwatched(seen));
         self.serial += 1;
         self.flight = Some((self.serial, now));
         let runs_out = self.seen.as_ref().map(|seen| seen.since + seen.lasts.max(self.terms.lasts));
@@ -129,8 +150,9 @@ impl Election {
                 if self.until.is_some_and(|until| sent + self.terms.trusted() >= until) {
                     self.until = None;
                 }
-                if self.seen.as_ref().is_none_or(|seen| seen.record != record) {
-                    self.seen = Some(Seen { holder, record, since: now, lasts });
+                match &mut self.seen {
+                    Some(seen) if seen.record == record => seen.last = now,
+                    _ => self.seen = Some(Seen { holder, record, since: now, last: now, lasts }),
                 }
             }
             Taken::Unknown(_) => {}
@@ -208,6 +230,19 @@ mod tests {
         }
         assert_eq!(election.deadline(), SECOND * 6 + late);
         assert_eq!(election.due(SECOND * 6 + late).unwrap().over, Some("a".into()));
+    }
+
+    #[test]
+    fn a_lease_that_is_not_there_is_taken_only_when_it_was_looked_at_all_the_while() {
+        let absent = || Taken::Theirs { holder: "nobody".into(), record: ABSENT.into(), lasts: Duration::ZERO };
+        let mut election = Election::new(TERMS);
+        for second in 0..6 {
+            let ask = election.due(SECOND * second).unwrap();
+            election.answered(SECOND * second, ask.request, SECOND * second, absent());
+        }
+        let mut asleep = election.clone();
+        assert_eq!(election.due(SECOND * 6).unwrap().over.as_deref(), Some(ABSENT));
+        assert_eq!(asleep.due(SECOND * 9).unwrap().over, None, "someone may have made it and deleted it meanwhile");
     }
 
     #[test]

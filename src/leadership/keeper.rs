@@ -157,6 +157,19 @@ impl Leadership {
         self.shared.as_ref().is_none_or(|shared| shared.standing.borrow().until.is_some_and(|until| now < until))
     }
 
+    /// Gives the leadership up: what this replica would write next cannot be written by it any more.
+    pub fn resign(&self, why: String) {
+        let Some(shared) = &self.shared else { return };
+        shared.standing.send_if_modified(|standing| {
+            let leads = standing.lost.is_none();
+            if leads {
+                (standing.until, standing.lost) = (None, Some(why));
+            }
+            leads
+        });
+        shared.hurry.notify_one();
+    }
+
     /// Until when it may trust that it leads, each time that it changes; none: for ever.
     #[must_use]
     pub fn tenure(&self) -> Option<Tenure> {
@@ -281,6 +294,11 @@ async fn keep(shared: Arc<Shared>, record: Record, mut election: Election, clock
                 }
                 true
             });
+        }
+        if shared.standing.borrow().lost.is_some() {
+            // It resigned, and ends: the lease is let go when everything is open.
+            shared.end.notified().await;
+            break;
         }
         let now = clock.now().mono;
         let until = election.leads(now);

@@ -8,6 +8,6 @@ mod election;
 mod intent;
 mod keeper;
 
-pub use election::{Ask, Election, Taken, Terms};
+pub use election::{ABSENT, Ask, Election, Taken, Terms};
 pub use intent::{Intent, Intents};
 pub use keeper::{Leadership, Record, Tenure};

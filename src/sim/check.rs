@@ -1,6 +1,6 @@
 //! The promises, checked at every step against what was really true.
 
-use super::world::{BEGUN, EPOCH_SECONDS, FOREIGN, SimMember, World};
+use super::world::{BEGUN, EPOCH_SECONDS, FOREIGN, World};
 use crate::domain::{Interval, StoreClock, Verdict};
 use crate::window::{Attempt, Call, Effect, Event, Journal, Live, Outcome, Phase};
 use jiff::SignedDuration;
@@ -39,8 +39,7 @@ impl Truth {
         }
     }
 
-    pub fn note(&mut self, now: Duration, member: usize, state: &SimMember) {
-        let active = state.up && (!state.gate.paused() || state.gate.outstanding() > 0);
+    pub fn note(&mut self, now: Duration, member: usize, active: bool) {
         let log = &mut self.active[member];
         if log.last().is_none_or(|(_, was)| *was != active) {
             log.push((now, active));
@@ -52,7 +51,7 @@ impl Truth {
     }
 
     /// The spans, touching this one, in which transactions could run on a member.
-    fn active_within(
+    pub fn active_within(
         &self,
         member: usize,
         start: Duration,
@@ -67,7 +66,7 @@ impl Truth {
     }
 
     /// Whether someone else reopened a member and closed it again in this span: what no look could see.
-    fn flapped(&self, member: usize, (from, until): (Duration, Duration)) -> bool {
+    pub fn flapped(&self, member: usize, (from, until): (Duration, Duration)) -> bool {
         self.foreign_pauses[member].iter().any(|at| (from..=until).contains(at))
     }
 }
@@ -250,7 +249,7 @@ impl World {
 }
 
 /// It is not done, and has not answered that its pause ended without closing it: that one is only looked at.
-const fn may_be_closed(live: &Live) -> bool {
+pub(super) const fn may_be_closed(live: &Live) -> bool {
     live.end.is_none() && !matches!(live.attempt, Attempt::Over { .. })
 }
 

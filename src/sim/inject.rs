@@ -126,7 +126,7 @@ impl World {
             let answer = unknown("connection reset");
             self.schedule(Duration::from_millis(1), Happening::Reply { process, member, request, answer });
         }
-        self.truth.note(self.now, member, &self.members[member]);
+        self.truth.note(self.now, member, self.members[member].active());
     }
 
     pub(super) fn crash(&mut self, index: usize, appends_land: bool) {

@@ -5,6 +5,7 @@ pub mod copying;
 pub mod faults;
 pub mod gate;
 mod inject;
+pub mod leading;
 pub mod member;
 mod pods;
 pub mod random;

@@ -149,7 +149,7 @@ impl World {
             Happening::Unhang { member } => self.unhang(member),
             Happening::Up { member } => {
                 self.members[member].up = true;
-                self.truth.note(self.now, member, &self.members[member]);
+                self.truth.note(self.now, member, self.members[member].active());
             }
             Happening::ForeignPause { member } => self.foreign_pause(member),
         }
@@ -227,7 +227,7 @@ impl World {
             self.members[member].gate_due = Some(due);
             self.schedule(due.saturating_sub(now), Happening::GateDue { member });
         }
-        self.truth.note(now, member, &self.members[member]);
+        self.truth.note(now, member, self.members[member].active());
     }
 
     pub(super) fn reply(&mut self, process: usize, member: usize, request: u64, answer: Answer, fate: Fate) {
@@ -318,7 +318,7 @@ pub(super) fn unknown(detail: &str) -> Answer {
     Answer::Failed(Failure { kind: FailureKind::Unknown, detail: detail.into() })
 }
 
-fn paused(outcome: PauseOutcome) -> Answer {
+pub(super) fn paused(outcome: PauseOutcome) -> Answer {
     let kind = match outcome {
         PauseOutcome::Ok => return Answer::Ok,
         PauseOutcome::DrainTimeout => FailureKind::DrainTimeout,

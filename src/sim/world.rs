@@ -380,6 +380,11 @@ pub(super) struct Fate {
 }
 
 impl SimMember {
+    /// Whether transactions can run on it.
+    pub(super) const fn active(&self) -> bool {
+        self.up && (!self.gate.paused() || self.gate.outstanding() > 0)
+    }
+
     const fn new(flavour: Flavour) -> Self {
         Self {
             gate: Gate::new(flavour),

@@ -24,6 +24,24 @@ async fn a_slot_is_started_exactly_once() {
     }
 }
 
+/// A database that fails over to a standby without the last changes may have lost the one and not the other.
+#[tokio::test]
+async fn a_slot_that_a_window_was_begun_for_never_starts_though_its_own_row_is_lost() {
+    for place in places() {
+        let catalog = open(&place).await;
+        append_all(&catalog, "w0", &consistent("w0", "payments", 0)).await;
+        append_all(&catalog, "w60", &[intent("w60", "payments", 60)]).await;
+        for second in [0, 60] {
+            assert!(!catalog.start_slot("payments", at(second)).await.unwrap());
+        }
+        assert!(catalog.start_slot("other", at(0)).await.unwrap());
+        let early = Reason::new(Code::Slept, "the clock was wrong");
+        assert!(catalog.miss_slot("payments", at(120), &early).await.unwrap());
+        assert!(catalog.plan_slot("payments", at(120), "hourly").await.unwrap());
+        assert!(catalog.start_slot("payments", at(120)).await.unwrap(), "one that was missed has no window");
+    }
+}
+
 #[tokio::test]
 async fn attempts_are_counted_while_the_slot_runs() {
     for place in places() {

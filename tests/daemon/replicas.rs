@@ -260,6 +260,24 @@ fn a_leader_without_its_database_opens_by_itself_before_another_may_lead() {
     assert_eq!((two.rig.paused(), two.points()), (0, 0));
 }
 
+/// As if a standby of the database had taken over that has not got the last event: nothing fits any more.
+#[test]
+fn a_leader_whose_catalog_went_back_opens_everything_and_lets_another_lead() {
+    let two = Two::new("");
+    let (mut leader, mut standby) = two.both();
+    let _window = two.ask_for_window(&leader);
+    two.wait_for_event("paused");
+    let (_, database) = two.url.rsplit_once('/').unwrap();
+    server().query_in(database, "DELETE FROM events WHERE kind = 'paused'");
+    server().query_in(database, "UPDATE windows SET phase = 'intended'");
+    let status = leader.process.wait(LIMIT);
+    assert_eq!(status.code(), Some(1), "{}", leader.process.tail());
+    assert!(leader.process.output().contains("leads no more"), "{}", leader.process.tail());
+    standby.leads();
+    two.wait_for_event("verdict");
+    assert_eq!((two.rig.paused(), two.points()), (0, 0), "no point comes of it");
+}
+
 #[test]
 fn a_leader_that_is_told_to_stop_lets_its_standby_lead_at_once() {
     let two = Two::new("");

@@ -1,4 +1,4 @@
-//! `core WHICH FIRST COUNT BUG`: runs these seeds of the windows or the copies with that bug, by its number, in the core
+//! `core WHICH FIRST COUNT BUG`: runs these seeds of the windows, the copies or the leaders with that bug, by its number, in the core
 //! (0: none), and of windows what a random seed meets too seldom; says which promise broke first, if any.
 #![allow(warnings)]
 
@@ -7,6 +7,10 @@ mod aws {
     pub use kind::FaultKind;
 }
 mod domain;
+mod leadership {
+    mod election;
+    pub use election::*;
+}
 mod window;
 mod scalar {
     mod answer;
@@ -22,6 +26,7 @@ mod sim {
     pub mod faults;
     pub mod gate;
     mod inject;
+    pub mod leading;
     mod pods;
     pub mod random;
     mod stores;
@@ -29,6 +34,7 @@ mod sim {
     mod witness;
     pub mod world;
     pub use check::Violation;
+    pub use gate::Gate;
 }
 
 static BUG: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
@@ -40,7 +46,7 @@ pub fn planted() -> u64 {
 
 use sim::faults::{Fault, Planned};
 use sim::world::{Setup, World};
-use sim::{Violation, copying};
+use sim::{Violation, copying, leading};
 
 /// A daemon that is stopped before its census, and a pod that is replaced soon after it.
 fn seldom() -> impl Iterator<Item = Setup> {
@@ -64,6 +70,10 @@ fn copies(seed: u64) -> (u64, Run) {
     (seed, Box::new(move || copying::World::new(&copying::Setup::seeded(seed)).run().map(|_| ())))
 }
 
+fn leaders(seed: u64) -> (u64, Run) {
+    (seed, Box::new(move || leading::World::new(&leading::Setup::seeded(seed)).run().map(|_| ())))
+}
+
 fn main() {
     let argument = |index| std::env::args().nth(index).and_then(|text| text.parse::<u64>().ok()).expect("a number");
     let (first, count) = (argument(2), argument(3));
@@ -72,7 +82,8 @@ fn main() {
     let runs: Box<dyn Iterator<Item = (u64, Run)>> = match std::env::args().nth(1).as_deref() {
         Some("windows") => Box::new(seeds.map(Setup::seeded).chain(seldom()).map(window)),
         Some("copies") => Box::new(seeds.map(copies)),
-        _ => panic!("windows or copies"),
+        Some("leaders") => Box::new(seeds.map(leaders)),
+        _ => panic!("windows, copies or leaders"),
     };
     std::panic::set_hook(Box::new(|_| {}));
     for (seed, run) in runs {

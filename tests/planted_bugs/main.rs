@@ -2,9 +2,11 @@
 //! and its checks have to object to each. Seeds are printed; `cargo test --test planted_bugs -- --nocapture` shows them.
 
 mod bugs;
+mod leaders;
 mod plant;
 
 use bugs::{BUGS, Bug, COPY_BUGS};
+use leaders::LEADER_BUGS;
 use plant::planted;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -18,12 +20,14 @@ const SOURCES: &[&str] = &[
     "aws/kind.rs",
     "window",
     "domain",
+    "leadership/election.rs",
     "scalar/answer.rs",
     "sim/check.rs",
     "sim/copying",
     "sim/faults.rs",
     "sim/gate.rs",
     "sim/inject.rs",
+    "sim/leading",
     "sim/pods.rs",
     "sim/random.rs",
     "sim/stores.rs",
@@ -57,7 +61,7 @@ fn build() -> PathBuf {
     for source in SOURCES {
         copy(&project().join("src").join(source), &folder.join("src").join(source));
     }
-    let bugs: Vec<(usize, &Bug)> = (1..).zip(BUGS.iter().chain(COPY_BUGS)).collect();
+    let bugs: Vec<(usize, &Bug)> = (1..).zip(BUGS.iter().chain(COPY_BUGS).chain(LEADER_BUGS)).collect();
     let files: BTreeSet<&str> = bugs.iter().flat_map(|(_, bug)| bug.edits).map(|edit| edit.0).collect();
     for file in files {
         let path = folder.join("src").join(file);
@@ -96,10 +100,11 @@ fn every_planted_bug_is_caught_and_the_code_without_them_is_not() {
         assert_eq!(first_objection(&binary, which, slowest, 0), None, "the code without a planted bug");
         println!("{} bugs of {which}, each caught; without one, {slowest} seeds keep every promise", bugs.len());
     };
-    // Both end with long runs of one process each.
+    // All end with long runs of one process each.
     thread::scope(|scope| {
         scope.spawn(|| all_are_caught("windows", BUGS, 1));
         scope.spawn(|| all_are_caught("copies", COPY_BUGS, 1 + BUGS.len()));
+        scope.spawn(|| all_are_caught("leaders", LEADER_BUGS, 1 + BUGS.len() + COPY_BUGS.len()));
     });
 }
 

@@ -2,6 +2,7 @@
 //! `STILLPOINT_SEED=N cargo test --test simulation a_seed_replays`.
 
 mod last_moment;
+mod leading;
 mod materializing;
 mod stores;
 

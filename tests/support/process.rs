@@ -50,7 +50,21 @@ impl Process {
         if self.exit_status().is_none() {
             let id = Pid::from_child(&self.child);
             kill_process(id, signal).unwrap_or_else(|error| panic!("signal {}: {error}", self.name));
+            if signal == Signal::STOP {
+                // On a busy machine some of its threads run on for a moment.
+                wait_until("it is stopped", STOP_LIMIT, || self.is_stopped().then_some(()));
+            }
         }
+    }
+
+    /// Whether each of its threads is stopped.
+    fn is_stopped(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it has threads");
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state follows the name in parentheses (`proc_pid_stat(5)`).
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     /// How it ended; `None` while it runs.
