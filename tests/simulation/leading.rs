@@ -103,7 +103,10 @@ fn random_faults_keep_every_promise_and_meet_every_state() {
         all.terms,
         all.seconds / 3600.0
     );
-    println!("two leaders by a person who wrote over the lease, or deleted it twice: {}", all.two_leaders);
+    println!(
+        "two leaders by a person who wrote over the lease, or deleted it as soon as it was made: {}",
+        all.two_leaders
+    );
     println!("beyond what the protocol shows: {} by others, {} by such a leader", all.foreign_flaps, all.leaders_flaps);
     println!(
         "late pauses of stopped processes: {}; members left closed for a person: {}",
