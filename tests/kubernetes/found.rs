@@ -143,7 +143,10 @@ fn pods_that_are_not_at_rest_refuse_the_window() {
     rig.patch_status(&pod, condition("False"));
     let (code, sentence) = refused(&rig);
     assert_eq!((code.as_str(), sentence), ("unsettled", format!("orders: pod/{pod} is not ready")));
-    rig.patch_status(&pod, serde_json::json!({"conditions": [{"type": "Ready", "status": "True"}, {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}]}));
+    // A controller takes one back that is older than two minutes.
+    let now = jiff::Timestamp::now().to_string();
+    let evicted = serde_json::json!({"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI", "lastTransitionTime": now});
+    rig.patch_status(&pod, serde_json::json!({"conditions": [{"type": "Ready", "status": "True"}, evicted]}));
     assert_eq!(refused(&rig).1, format!("orders: pod/{pod} is EvictionByEvictionAPI"));
 }
 
