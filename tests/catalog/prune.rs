@@ -254,8 +254,8 @@ async fn many(place: &CatalogPlace, count: i64) {
 #[tokio::test]
 async fn sigkill_in_the_middle_of_pruning_leaves_whole_windows_and_the_rest_goes_later() {
     for place in places() {
-        many(&place, 3000).await;
-        let mut before = 3002;
+        many(&place, 800).await;
+        let mut before = 802;
         for kill_after in [1, 4, 9] {
             let mut other = Other::start("prune::prunes", &place);
             for _ in 0..kill_after {
@@ -284,7 +284,7 @@ async fn prunes() {
     let Some(place) = told() else { return };
     let catalog = open(&place).await;
     loop {
-        let stale = catalog.stale(at(CUT * DAY), None, 200).await.unwrap();
+        let stale = catalog.stale(at(CUT * DAY), None, 50).await.unwrap();
         if stale.is_empty() {
             break;
         }
