@@ -169,7 +169,11 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
             }
         }
     }
-    let service = candidate.service(&mut signals).await?;
+    let service = tokio::select! {
+        service = candidate.service(&mut signals) => service?,
+        // One that was stopped over it would take the catalog from whoever leads by now.
+        why = candidate.leadership.lost(), if candidate.leads_first() => return Err(no_more(&why)),
+    };
     let reloads = Reloads::new(service.engine.clone(), source, loaded.fingerprint);
     let (ask, asked) = Reloads::line();
     // Nobody else sets it.
@@ -203,7 +207,7 @@ pub async fn run(loaded: Loaded, source: Source, dropped: ErrorCounter) -> anyho
                 why = service.engine.leadership.lost() => {
                     // Whoever leads now does it all: two must not do it.
                     work.abort();
-                    Some(anyhow::anyhow!("this daemon leads no more: {why}"))
+                    Some(no_more(&why))
                 }
                 Some(ended) = tasks.join_next() => Some(died(ended)),
             }
@@ -253,6 +257,10 @@ fn listen(service: &Service, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
     let listener = control::bind(socket).with_context(|| format!("listen at {}", socket.display()))?;
     tasks.spawn(control::serve(service.clone(), listener));
     Ok(())
+}
+
+fn no_more(why: &str) -> anyhow::Error {
+    anyhow::anyhow!("this daemon leads no more: {why}")
 }
 
 /// A task that must never end did: the process ends in order, and its supervisor starts it anew.
