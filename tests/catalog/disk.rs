@@ -97,11 +97,11 @@ async fn fills_the_disk() {
         }
         let (window, event) = failed.expect("a full disk fails an append");
         assert_eq!(events(&catalog, "before").await.len(), 5, "reads go on");
-        assert!(catalog.start_slot("payments", at(round)).await.is_err());
+        assert!(catalog.start_slot("ledger", at(round)).await.is_err());
         make_room(&path);
         catalog.append(&window, 0, &event).await.expect("there is room again");
         catalog.append(&window, 0, &event).await.expect("and it is idempotent");
-        assert!(catalog.start_slot("payments", at(round)).await.unwrap());
+        assert!(catalog.start_slot("ledger", at(round)).await.unwrap());
     }
     catalog.integrity_check().await.unwrap();
     say("passed");

@@ -32,6 +32,7 @@ CREATE INDEX windows_newest_of_group ON windows (group_name, started DESC, windo
 CREATE INDEX windows_open ON windows (started) WHERE verdict IS NULL;
 CREATE INDEX points_newest ON windows (restore_point DESC) WHERE restore_point IS NOT NULL;
 CREATE INDEX points_newest_of_group ON windows (group_name, restore_point DESC) WHERE restore_point IS NOT NULL;
+CREATE INDEX windows_of_slot ON windows (group_name, slot) WHERE slot IS NOT NULL;
 
 CREATE TABLE events (
     window_id  TEXT COLLATE "binary" NOT NULL REFERENCES windows (window_id),
