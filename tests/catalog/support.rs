@@ -1,4 +1,5 @@
 use crate::servers::postgres::Postgres;
+use crate::servers::process::wait_until_stopped;
 use crate::servers::world::new_folder;
 use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
@@ -266,6 +267,9 @@ impl Other {
 
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+        if signal == Signal::STOP {
+            wait_until_stopped(self.child.id());
+        }
     }
 
     pub fn kill(mut self) {

@@ -58,24 +58,25 @@ fn a_workload_is_ignored_by_its_release_its_owners_name_or_its_own() {
 #[test]
 fn a_stateful_set_that_keeps_old_pods_on_purpose_is_at_rest() {
     let rig = Rig::new(shared(), "ondelete");
-    let set = |strategy: &str, note: &str| {
+    let set = |strategy: &str, note: &str, node: &str| {
         format!(
             "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: checkout, namespace: ondelete}}\nspec:\n  serviceName: c\n  \
              replicas: 2\n  selector: {{matchLabels: {{app: checkout}}}}\n  updateStrategy: {strategy}\n  template:\n    \
-             metadata: {{labels: {{app: checkout}}, annotations: {{note: \"{note}\"}}}}\n    spec: {{nodeName: test, containers: \
+             metadata: {{labels: {{app: checkout}}, annotations: {{note: \"{note}\"}}}}\n    spec: {{nodeName: {node}, containers: \
              [{{name: c, image: x, ports: [{{containerPort: 60099}}]}}]}}\n"
         )
     };
     let checkout = [("checkout", "product: custom, kubernetes: {PLACE, selector: \"app=checkout\", port: 60099}")];
-    rig.api.apply(&set("{type: OnDelete}", "1"));
+    rig.api.apply(&set("{type: OnDelete}", "1", "test"));
     rig.wait_for_pods("app=checkout", 2);
-    for (strategy, note, code) in [
-        ("{type: OnDelete}", "2", 0),
-        ("{type: RollingUpdate, rollingUpdate: {partition: 2}}", "3", 0),
-        ("{type: RollingUpdate, rollingUpdate: {partition: 0}}", "4", 4),
+    for (strategy, note, node, code) in [
+        ("{type: OnDelete}", "2", "test", 0),
+        ("{type: RollingUpdate, rollingUpdate: {partition: 2}}", "3", "test", 0),
+        // On a node that is not there, so that the update does not come to its end.
+        ("{type: RollingUpdate, rollingUpdate: {partition: 0}}", "4", "nowhere", 4),
     ] {
         rig.config(SHORT, "", &checkout);
-        rig.api.apply(&set(strategy, note));
+        rig.api.apply(&set(strategy, note, node));
         rig.wait_for_observed("statefulset/checkout");
         let (ended, sentence) = window(&rig);
         assert_eq!(ended, code, "{strategy}: {sentence}");

@@ -51,20 +51,9 @@ impl Process {
             let id = Pid::from_child(&self.child);
             kill_process(id, signal).unwrap_or_else(|error| panic!("signal {}: {error}", self.name));
             if signal == Signal::STOP {
-                // On a busy machine some of its threads run on for a moment.
-                wait_until("it is stopped", STOP_LIMIT, || self.is_stopped().then_some(()));
+                wait_until_stopped(self.id());
             }
         }
-    }
-
-    /// Whether each of its threads is stopped.
-    fn is_stopped(&self) -> bool {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.id())).expect("it has threads");
-        threads.flatten().all(|thread| {
-            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            // The state follows the name in parentheses (`proc_pid_stat(5)`).
-            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
-        })
     }
 
     /// How it ended; `None` while it runs.
@@ -153,6 +142,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Waits until each thread of a process is stopped: on a busy machine some run on for a moment after the signal.
+pub fn wait_until_stopped(process: u32) {
+    let stopped = || {
+        let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("it has threads");
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            // The state follows the name in parentheses (`proc_pid_stat(5)`).
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        })
+    };
+    wait_until("it is stopped", STOP_LIMIT, || stopped().then_some(()));
 }
 
 /// Runs a command that ends by itself; returns its standard output, or panics with what it said.
