@@ -123,17 +123,20 @@ fn a_pod_that_is_deleted_lets_its_window_come_to_its_end_in_each_phase() {
 #[test]
 fn a_drained_node_and_an_update_wait_for_the_window_and_one_pod_goes_at_a_time() {
     let release = release("drained");
-    let drained = goes(&release, Phase::Hold, |release, pod| {
-        wait_until("it may be evicted", LIMIT, || release.evict(pod).ok());
-        let guard = release.ready().into_iter().find(|name| name.contains("guard")).unwrap();
-        let refused = release.evict(&guard).unwrap_err();
-        assert!(refused.contains("disruption budget"), "{refused}");
-    });
-    assert_eq!(drained, 0);
-    let updated = goes(&release, Phase::Hold, |release, _| {
-        release.kubectl(&["rollout", "restart", "statefulset/sp-stillpoint", "deployment/sp-stillpoint-guard"]);
-    });
-    assert_eq!(updated, 0);
+    for phase in [Phase::Preflight, Phase::Drain, Phase::Hold, Phase::Opening] {
+        let ends = if phase == Phase::Preflight { 4 } else { 0 };
+        let drained = goes(&release, phase, |release, pod| {
+            wait_until("it may be evicted", LIMIT, || release.evict(pod).ok());
+            let guard = release.ready().into_iter().find(|name| name.contains("guard")).unwrap();
+            let refused = release.evict(&guard).unwrap_err();
+            assert!(refused.contains("disruption budget"), "{refused}");
+        });
+        assert_eq!(drained, ends, "drained in {phase:?}");
+        let updated = goes(&release, phase, |release, _| {
+            release.kubectl(&["rollout", "restart", "statefulset/sp-stillpoint", "deployment/sp-stillpoint-guard"]);
+        });
+        assert_eq!(updated, ends, "updated in {phase:?}");
+    }
 }
 
 #[test]
