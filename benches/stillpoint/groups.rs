@@ -12,7 +12,7 @@ use stillpoint::leadership::{Intent, Intents};
 
 const GROUPS: usize = 300;
 /// How many of them have a slot at the same instant, and what each of those closes.
-const AT_ONCE: [usize; 3] = [1, 30, 100];
+const AT_ONCE: [usize; 3] = [1, 10, 30];
 const MEMBERS: usize = 10;
 const ROUNDS: usize = 5;
 const REST: Duration = Duration::from_millis(300);
