@@ -1,12 +1,12 @@
 //! `stillpoint guard`: opens what a dead leader left closed, by what stands on its Lease alone. It has neither catalog nor
 //! volume, so it is there at once where a daemon would wait for both; it runs no window.
 
-use super::leading::{holder, open};
+use super::leading::holder;
 use super::reload::Source;
 use super::run::{BEAT_LIMIT, Ending, Signals, beat};
 use crate::clock::{self, Clock};
 use crate::config::{Config, LeaseAt, Loaded};
-use crate::engine::{Finder, Unopened};
+use crate::engine::{Finder, Unopened, open_listed};
 use crate::http::{self, Pages};
 use crate::kubernetes::{Claim, LeaderLease};
 use crate::leadership::{Intent, Leadership, Record, Terms};
@@ -159,7 +159,7 @@ impl Guard {
             );
             let finder = &finder;
             async move {
-                open(finder, intent, left).await;
+                open_listed(finder, intent, left).await;
                 leadership.strike(&intent.window);
                 tracing::info!(window = %intent.window, group = %intent.group, "all of its members are open");
             }

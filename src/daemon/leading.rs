@@ -4,7 +4,7 @@ use super::Service;
 use crate::catalog::{CatalogError, LeaseRow};
 use crate::clock::Clock;
 use crate::config::{CatalogPlace, Config};
-use crate::engine::{Finder, Handle, Unopened, open_listed};
+use crate::engine::{Finder, Handle};
 use crate::kubernetes::{Claim, LeaderLease};
 use crate::leadership::{Intent, Leadership, Record};
 use crate::observe::{Health, Metrics};
@@ -88,9 +88,4 @@ async fn settle_one(
         settled = service.engine.open_inherited(intent.clone()).await;
     }
     service.engine.leadership.strike(window);
-}
-
-/// Opens one window by what stands on the lease.
-pub(super) async fn open(finder: &Finder, intent: &Intent, left: &Unopened) {
-    open_listed(finder, intent, left, |line| tracing::warn!(window = %intent.window, "{line}")).await;
 }

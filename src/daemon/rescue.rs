@@ -1,9 +1,8 @@
 //! A catalog that cannot be taken (a full disk, a read-only one) must not keep closed what it names.
 
-use super::leading;
 use super::run::Signals;
 use crate::catalog::{Catalog, OpenError, OpenWindow};
-use crate::engine::{Finder, Unopened, open_intent};
+use crate::engine::{Finder, Unopened, open_intent, open_listed};
 use crate::leadership::Leadership;
 use futures_util::future::{join, join_all};
 
@@ -22,7 +21,7 @@ pub async fn rescue(finder: &Finder, leadership: &Leadership, signals: &mut Sign
     let (intents, inherited) = (intents(finder).await, leadership.inherited().0);
     let left = Unopened::default();
     let listed = inherited.values().filter(|listed| intents.iter().all(|intent| intent.window != listed.window));
-    let listed = listed.map(|listed| leading::open(finder, listed, &left));
+    let listed = listed.map(|listed| open_listed(finder, listed, &left));
     let opening = intents.iter().map(|intent| {
         tracing::warn!(window = %intent.window, "opening what a dead daemon left; the catalog cannot be written");
         if let Some(damage) = &intent.damage {

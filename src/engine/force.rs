@@ -63,7 +63,8 @@ pub async fn open_intent(finder: &Finder, intent: &OpenWindow, left: &Unopened, 
 }
 
 /// Opens what stands on the lease of a window, as [`open_intent`] does; nobody gave any of its members up.
-pub async fn open_listed(finder: &Finder, intent: &Intent, left: &Unopened, tell: impl Fn(String)) {
+pub async fn open_listed(finder: &Finder, intent: &Intent, left: &Unopened) {
+    let tell = |line: String| tracing::warn!(window = %intent.window, "{line}");
     let clients = find::clients_of_intent(finder, &intent.group, &intent.members);
     let opening = Opening { finder, group: &intent.group, doubt: intent.drain() + MARGIN + GRACE, left, tell: &tell };
     opening.all(&intent.members, &clients).await;

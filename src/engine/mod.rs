@@ -366,7 +366,7 @@ impl Engine {
                 tracing::error!(%window, %group, "it stands on the lease, and the catalog has lost it; it is opened");
             }
             let finder = self.finder();
-            open_listed(&finder, intent, &Unopened::default(), |line| tracing::warn!(%window, "{line}")).await;
+            open_listed(&finder, intent, &Unopened::default()).await;
         }
         Ok(())
     }

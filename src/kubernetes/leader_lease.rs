@@ -48,10 +48,7 @@ impl LeaderLease {
     /// Takes or renews the Lease. `posted` is what is to stand on it of open windows; none: what stands there. Answers
     /// with what stands there afterwards, where the Lease is this replica's.
     pub async fn ask(&self, ask: &Ask, posted: Option<&str>) -> (Taken, Option<String>) {
-        match Box::pin(self.asked(ask, posted)).await {
-            Ok((taken, stands)) => (taken, stands),
-            Err(why) => (Taken::Unknown(why), None),
-        }
+        Box::pin(self.asked(ask, posted)).await.unwrap_or_else(|why| (Taken::Unknown(why), None))
     }
 
     async fn asked(&self, ask: &Ask, posted: Option<&str>) -> Result<(Taken, Option<String>), String> {
